@@ -1,0 +1,189 @@
+"""A real Mosquitto of our own: its configuration, its users and its process."""
+
+import contextlib
+import getpass
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+START_SECONDS = 10.0
+STOP_SECONDS = 10.0
+
+
+class ProgramMissingError(RuntimeError):
+    """A program that must be installed on this machine is not."""
+
+
+class ProgramFailedError(RuntimeError):
+    """A program ended, or did not come up, with what it printed last."""
+
+
+def find_program(name: str) -> str:
+    """Return the path of a system program; Debian keeps servers in /usr/sbin, which is not on everybody's PATH.
+
+    Raises:
+        ProgramMissingError: naming the command that installs it.
+    """
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
+    if found is None:
+        raise ProgramMissingError(f"{name} is not installed. Run scripts/setup, which installs it or says how.")
+    return found
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback interface that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCertificate:
+    """Files of a TLS listener, in PEM; with `require_client` a client must show a certificate of the same authority."""
+
+    authority: Path
+    certificate: Path
+    key: Path
+    require_client: bool = False
+
+    def lines(self) -> list[str]:
+        """Return the lines of a Mosquitto listener."""
+        return [
+            f"cafile {self.authority}",
+            f"certfile {self.certificate}",
+            f"keyfile {self.key}",
+            f"require_certificate {str(self.require_client).lower()}",
+        ]
+
+
+@dataclass(slots=True)
+class Mosquitto:
+    """One Mosquitto process on the loopback interface; everything it writes is in `directory`.
+
+    With `users` (name to password) nobody else may connect; without, everybody may. `settings` are further lines of
+    mosquitto.conf before the listener. A context manager starts and stops it.
+    """
+
+    directory: Path
+    port: int = 0
+    users: Mapping[str, str] = field(default_factory=dict)
+    certificate: ServerCertificate | None = None
+    persistence: bool = True
+    settings: tuple[str, ...] = ()
+    program: str = "mosquitto"
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def log(self) -> Path:
+        """Return the file with the broker's own log of all its starts."""
+        return self.directory / "mosquitto.log"
+
+    @property
+    def process_id(self) -> int:
+        """Return the running broker's process id."""
+        if self._process is None:
+            raise ProgramFailedError("mosquitto is not running")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Tell whether the process is alive."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the broker, again on the same port after a stop, and return when it accepts connections.
+
+        Raises:
+            ProgramMissingError: Mosquitto is not installed.
+            ProgramFailedError: it ended at once, for example because the port is taken; the text has its last lines.
+        """
+        if self.running:
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        program = find_program(self.program)
+        self._write_users()
+        self.port = self.port or free_port()
+        configuration = self.directory / "mosquitto.conf"
+        configuration.write_text("\n".join(self._configuration()) + "\n")
+        with self.log.open("ab") as log:
+            offset = log.tell()
+            # A group of its own, so that Ctrl-C in a terminal reaches the one who stops the parts in order.
+            self._process = subprocess.Popen(  # noqa: S603 -- the program and its arguments are ours
+                [program, "-c", str(configuration)], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        deadline = time.monotonic() + START_SECONDS
+        # Its own word, not an open port: on a taken one somebody else would answer.
+        while not re.search(rb"mosquitto version \S+ running", self.log.read_bytes()[offset:]):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                said = self.log.read_bytes()[offset:].decode(errors="replace").strip().splitlines()[-3:]
+                raise ProgramFailedError(f"mosquitto did not start on port {self.port}: {' / '.join(said)}")
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Ask the broker to end, which saves its persistent sessions, and wait for it."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the broker at once: what it had not saved is lost, as in a power cut."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Stop the broker and start it on the same port."""
+        self.stop()
+        self.start()
+
+    def __enter__(self) -> Self:
+        """Start the broker."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the broker."""
+        self.stop()
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(number)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _configuration(self) -> list[str]:
+        lines = [
+            # Started by root it would become the user mosquitto, who may not read our folder.
+            f"user {getpass.getuser()}",
+            "log_dest stderr",  # stdout is buffered when it is a file
+            "log_timestamp_format %Y-%m-%dT%H:%M:%S",
+            f"persistence {str(self.persistence).lower()}",
+            f"persistence_location {self.directory}/",
+            f"allow_anonymous {str(not self.users).lower()}",
+            *([f"password_file {self.directory / 'users'}"] if self.users else []),
+            *self.settings,
+            f"listener {self.port} 127.0.0.1",
+        ]
+        return lines + (self.certificate.lines() if self.certificate else [])
+
+    def _write_users(self) -> None:
+        if not self.users:
+            return
+        path = self.directory / "users"
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        path.write_text("".join(f"{name}:{password}\n" for name, password in self.users.items()))
+        # -U hashes in place, so that no password is ever an argument that other users of the machine can list.
+        subprocess.run([find_program("mosquitto_passwd"), "-U", str(path)], check=True, capture_output=True)  # noqa: S603 -- ours
