@@ -1,11 +1,7 @@
 """A real Mosquitto of our own: its configuration, its users and its process."""
 
-import contextlib
 import getpass
-import os
 import re
-import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -14,28 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from development.program import Program, ProgramFailedError, find_program
+
 START_SECONDS = 10.0
-STOP_SECONDS = 10.0
-
-
-class ProgramMissingError(RuntimeError):
-    """A program that must be installed on this machine is not."""
-
-
-class ProgramFailedError(RuntimeError):
-    """A program ended, or did not come up, with what it printed last."""
-
-
-def find_program(name: str) -> str:
-    """Return the path of a system program; Debian keeps servers in /usr/sbin, which is not on everybody's PATH.
-
-    Raises:
-        ProgramMissingError: naming the command that installs it.
-    """
-    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
-    if found is None:
-        raise ProgramMissingError(f"{name} is not installed. Run scripts/setup, which installs it or says how.")
-    return found
 
 
 def free_port() -> int:
@@ -80,24 +57,27 @@ class Mosquitto:
     persistence: bool = True
     settings: tuple[str, ...] = ()
     program: str = "mosquitto"
-    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    process: Program = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Name the process; it is not started."""
+        arguments = (self.program, "-c", str(self.directory / "mosquitto.conf"))
+        self.process = Program("mosquitto", arguments, self.directory / "mosquitto.log")
 
     @property
     def log(self) -> Path:
         """Return the file with the broker's own log of all its starts."""
-        return self.directory / "mosquitto.log"
+        return self.process.log
 
     @property
     def process_id(self) -> int:
         """Return the running broker's process id."""
-        if self._process is None:
-            raise ProgramFailedError("mosquitto is not running")
-        return self._process.pid
+        return self.process.process_id
 
     @property
     def running(self) -> bool:
         """Tell whether the process is alive."""
-        return self._process is not None and self._process.poll() is None
+        return self.process.running
 
     def start(self) -> None:
         """Start the broker, again on the same port after a stop, and return when it accepts connections.
@@ -109,33 +89,27 @@ class Mosquitto:
         if self.running:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
-        program = find_program(self.program)
         self._write_users()
         self.port = self.port or free_port()
-        configuration = self.directory / "mosquitto.conf"
-        configuration.write_text("\n".join(self._configuration()) + "\n")
-        with self.log.open("ab") as log:
-            offset = log.tell()
-            # A group of its own, so that Ctrl-C in a terminal reaches the one who stops the parts in order.
-            self._process = subprocess.Popen(  # noqa: S603 -- the program and its arguments are ours
-                [program, "-c", str(configuration)], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-            )
+        (self.directory / "mosquitto.conf").write_text("\n".join(self._configuration()) + "\n")
+        self.process.arguments = (find_program(self.program), *self.process.arguments[1:])
+        self.process.start()
         deadline = time.monotonic() + START_SECONDS
         # Its own word, not an open port: on a taken one somebody else would answer.
-        while not re.search(rb"mosquitto version \S+ running", self.log.read_bytes()[offset:]):
-            if self._process.poll() is not None or time.monotonic() > deadline:
+        while not re.search(r"mosquitto version \S+ running", self.process.said()):
+            if not self.process.running or time.monotonic() > deadline:
+                said = " / ".join(self.process.said().strip().splitlines()[-3:])
                 self.kill()
-                said = self.log.read_bytes()[offset:].decode(errors="replace").strip().splitlines()[-3:]
-                raise ProgramFailedError(f"mosquitto did not start on port {self.port}: {' / '.join(said)}")
+                raise ProgramFailedError(f"mosquitto did not start on port {self.port}: {said}")
             time.sleep(0.01)
 
     def stop(self) -> None:
         """Ask the broker to end, which saves its persistent sessions, and wait for it."""
-        self._end(signal.SIGTERM)
+        self.process.stop()
 
     def kill(self) -> None:
         """End the broker at once: what it had not saved is lost, as in a power cut."""
-        self._end(signal.SIGKILL)
+        self.process.kill()
 
     def restart(self) -> None:
         """Stop the broker and start it on the same port."""
@@ -150,18 +124,6 @@ class Mosquitto:
     def __exit__(self, *_: object) -> None:
         """Stop the broker."""
         self.stop()
-
-    def _end(self, number: signal.Signals) -> None:
-        if self._process is None:
-            return
-        process, self._process = self._process, None
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(number)
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
     def _configuration(self) -> list[str]:
         lines = [

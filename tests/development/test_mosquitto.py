@@ -6,7 +6,8 @@ import pytest
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-from development.mosquitto import Mosquitto, ProgramFailedError
+from development.mosquitto import Mosquitto
+from development.program import ProgramFailedError
 
 
 def connect(port: int, username: str | None = None, password: str | None = None) -> str:
