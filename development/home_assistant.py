@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 
 import aiohttp
@@ -16,7 +17,7 @@ from development.program import Program, ProgramFailedError
 
 START_SECONDS = 180.0
 
-# Not default_config: Bluetooth, cloud and discovery of other people's devices have nothing to do here and cost the start.
+# Not default_config: Bluetooth, cloud and the discovery of other people's devices have nothing to do here.
 CONFIGURATION = """\
 # Written anew at each start by scripts/develop; put your own settings into packages/*.yaml beside this file.
 homeassistant:
@@ -124,7 +125,7 @@ class HomeAssistant:
             while True:
                 try:
                     async with session.get(f"{self.url}/manifest.json") as response:
-                        if response.status == aiohttp.http.HTTPStatus.OK:
+                        if response.status == HTTPStatus.OK:
                             # Somebody else may be the one who answers.
                             self.process.check()
                             return
@@ -147,7 +148,7 @@ class HomeAssistant:
             aiohttp.ClientSession() as session,
             session.post(f"{self.url}/api/onboarding/users", json=user) as response,
         ):
-            if response.status != aiohttp.http.HTTPStatus.OK:
+            if response.status != HTTPStatus.OK:
                 return None
             code: str = (await response.json())["auth_code"]
             return code

@@ -15,7 +15,7 @@ import aiohttp
 # Any loopback address is a client id that Home Assistant accepts; see its IndieAuth rules.
 CLIENT_ID = "http://127.0.0.1/"
 
-type Json = None | bool | int | float | str | list[Json] | dict[str, Json]
+type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 type JsonObject = dict[str, Json]
 
 
@@ -44,18 +44,8 @@ class HomeAssistantApi:
         """
         session = aiohttp.ClientSession(url)
         try:
-            grant = {"grant_type": "authorization_code", "code": code, "client_id": CLIENT_ID}
-            async with session.post("/auth/token", data=grant) as response:
-                answer = await response.json()
-            if "access_token" not in answer:
-                raise ApiError(f"no token: {answer}")
-            token: str = answer["access_token"]
-            session.headers["Authorization"] = f"Bearer {token}"
-            socket = await session.ws_connect("/api/websocket", max_msg_size=0)
-            await socket.receive_json()
-            await socket.send_json({"type": "auth", "access_token": token})
-            if (await socket.receive_json())["type"] != "auth_ok":
-                raise ApiError("the token was refused")
+            token = await _exchange(session, code)
+            socket = await _open(session, token)
         except BaseException:
             await session.close()
             raise
@@ -100,7 +90,7 @@ class HomeAssistantApi:
             del self._listeners[number]
 
     async def state(self) -> str:
-        """Return the state of the core: NOT_RUNNING, STARTING, RUNNING, …"""
+        """Return the state of the core, such as STARTING or RUNNING."""
         configuration = await self.call("get_config")
         assert isinstance(configuration, dict)  # noqa: S101 -- the API's contract, for the type checker
         return str(configuration["state"])
@@ -201,6 +191,26 @@ class HomeAssistantApi:
             for waiting in self._answers.values():
                 if not waiting.done():
                     waiting.set_exception(ApiError("the connection to Home Assistant has ended"))
+
+
+async def _exchange(session: aiohttp.ClientSession, code: str) -> str:
+    grant = {"grant_type": "authorization_code", "code": code, "client_id": CLIENT_ID}
+    async with session.post("/auth/token", data=grant) as response:
+        answer = await response.json()
+    if "access_token" not in answer:
+        raise ApiError(f"no token: {answer}")
+    token: str = answer["access_token"]
+    session.headers["Authorization"] = f"Bearer {token}"
+    return token
+
+
+async def _open(session: aiohttp.ClientSession, token: str) -> aiohttp.ClientWebSocketResponse:
+    socket = await session.ws_connect("/api/websocket", max_msg_size=0)
+    await socket.receive_json()
+    await socket.send_json({"type": "auth", "access_token": token})
+    if (await socket.receive_json())["type"] != "auth_ok":
+        raise ApiError("the token was refused")
+    return socket
 
 
 def _short(step: JsonObject) -> dict[str, Json]:

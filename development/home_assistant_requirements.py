@@ -12,7 +12,7 @@ from homeassistant.bootstrap import DEFAULT_INTEGRATIONS
 # What development.home_assistant configures, beyond what every Home Assistant sets up.
 CONFIGURED = ("config", "history", "logbook", "mqtt", "todo")
 
-# Home Assistant builds its own wheels of these two voice libraries; on PyPI only their later versions need no C++ compiler.
+# Home Assistant builds its own wheels of these two; on PyPI only their later versions need no C++ compiler.
 LATER_VERSION_ALLOWED = ("pymicro-vad", "pyspeex-noise")
 
 
