@@ -1,0 +1,1 @@
+"""The interfaces that protocols implement and applications depend on."""
