@@ -1,0 +1,50 @@
+"""`python -m mqtt_controller`: one smart basket."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable
+
+from mqtt_controller.displays import Display, DisplayError
+from mqtt_controller.displays.terminal import TerminalDisplay
+from mqtt_controller.program import Program
+from mqtt_controller.readers import Reader, ReaderError
+from mqtt_controller.readers.interactive import InteractiveReader
+from mqtt_controller.readers.simulated import RandomShopper, ScriptedReader, ScriptError, read_script
+from mqtt_controller.settings import Settings, SettingsError, read_settings
+
+
+def make_readers(settings: Settings, quit_program: Callable[[], None]) -> Iterable[Reader]:
+    """Return the readers that the settings name."""
+    match settings.reader:
+        case "interactive":
+            return [InteractiveReader(settings.products, settings.cycle_seconds, quit_program)]
+        case "script" if settings.script is not None:
+            return [ScriptedReader(read_script(settings.script), settings.cycle_seconds)]
+        case _:
+            return [RandomShopper(settings.products, settings.cycle_seconds, seed=settings.seed)]
+
+
+def make_display(settings: Settings) -> Display:  # noqa: ARG001 -- the LCD follows
+    """Return the display that the settings name."""
+    return TerminalDisplay()
+
+
+def main() -> int:
+    """Run until a signal; return 0 after an orderly end, 1 when it cannot go on, 2 when the settings are wrong."""
+    try:
+        settings = read_settings(sys.argv[1:], os.environ, in_terminal=sys.stdin.isatty())
+        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+        program = Program(settings, lambda quit_program: make_readers(settings, quit_program), make_display(settings))
+    except (SettingsError, ScriptError, ReaderError, DisplayError) as error:
+        print(f"mqtt_controller: {error}", file=sys.stderr)
+        return 2
+    failure = program.run()
+    if failure is not None:
+        print(f"mqtt_controller: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""The basket itself: what a command and a polling cycle do to session, display and updates.
+
+Everything happens in the thread that calls; the program's loop (`program.py`) is the only one that does.
+"""
+
+import logging
+from typing import Protocol
+
+import orjson
+
+from mqtt_controller.commands import End, Refused, Start, Total, parse_command, same_basket
+from mqtt_controller.displays import Display, DisplayError, Lines, total_lines
+from mqtt_controller.poller import Cycle
+from mqtt_controller.presence import Presence, Snapshot
+
+log = logging.getLogger(__name__)
+
+
+class Polling(Protocol):
+    """What begins and ends the polling of the readers."""
+
+    def start(self, session: int) -> None:
+        """Begin to report cycles that carry `session`."""
+        ...
+
+    def stop(self) -> None:
+        """End it."""
+        ...
+
+
+class Updates(Protocol):
+    """Where the contents go."""
+
+    def send(self, payload: bytes) -> bool:
+        """Hand one update to the broker; return False when there is no connection."""
+        ...
+
+
+# A JSON reader may keep numbers as doubles, which are exact up to 15 digits; a longer id stays a text.
+LONGEST_NUMBER_ID = 15
+
+
+def update_payload(basket_id: str, snapshot: Snapshot) -> bytes:
+    """Return the JSON of `<root>/update`; an id that is a number is written as one."""
+    number = int(basket_id) if basket_id.isdecimal() and len(basket_id) <= LONGEST_NUMBER_ID else None
+    return orjson.dumps({"id": basket_id if number is None else number, "list": snapshot})
+
+
+class Controller:
+    """One basket. `active` tells whether a session runs."""
+
+    def __init__(self, basket_id: str, polling: Polling, display: Display, updates: Updates) -> None:
+        self.active = False
+        self._basket_id = basket_id
+        self._polling = polling
+        self._display = display
+        self._updates = updates
+        self._presence = Presence()
+        self._session = 0
+        self._announced = False  # the contents were sent in this session
+        self._snapshot: Snapshot | None = None
+        self._unsent = False
+        self._display_works = True
+        self._foreign_tags: frozenset[bytes] = frozenset()
+
+    def command(self, payload: bytes) -> None:
+        """Do what one payload of the command topic says; what is no command is logged with its reason."""
+        match parse_command(payload):
+            case Start():
+                self._start()
+            case End():
+                self._end()
+            case Total(total_price, basket_id):
+                self._total(total_price, basket_id)
+            case Refused(reason):
+                log.warning("Ignored a message on the command topic: %s", reason)
+
+    def cycle(self, cycle: Cycle) -> None:
+        """Take one polling cycle, and send the contents if they changed or were not sent in this session."""
+        if not self.active or cycle.session != self._session:
+            return
+        self._presence.cycle(cycle.sightings)
+        self._report_foreign_tags()
+        snapshot = self._presence.snapshot()
+        if self._announced and snapshot == self._snapshot:
+            return
+        self._announced = True
+        self._snapshot = snapshot
+        self._send()
+
+    def connected(self) -> None:
+        """Send again what the server may have missed while the broker was away.
+
+        An update has QoS 0 and may have gone into a dead connection, so a running session always sends; after its end
+        only what could not be sent, for `end` itself proved the connection.
+        """
+        if self._snapshot is not None and (self._unsent or (self.active and self._announced)):
+            self._send()
+
+    def close(self) -> None:
+        """End without a word to the server: display dark, readers idle."""
+        if self.active:
+            self._end()
+
+    def _start(self) -> None:
+        if self.active:
+            return
+        self.active = True
+        self._announced = False
+        self._session += 1
+        # Whoever takes the basket now is another customer: what lay in it last is not known to be there.
+        self._presence.clear()
+        self._show(total_lines(0))
+        self._polling.start(self._session)
+        log.info("Session started")
+
+    def _end(self) -> None:
+        if not self.active:
+            return
+        self.active = False
+        self._polling.stop()
+        self._show(None)
+        log.info("Session ended")
+
+    def _total(self, total_price: int, basket_id: str | None) -> None:
+        if not self.active:
+            log.debug("Ignored a total before a start")
+        elif basket_id is not None and not same_basket(basket_id, self._basket_id):
+            log.debug("Ignored a total for basket %.40r", basket_id)
+        else:
+            self._show(total_lines(total_price))
+
+    def _send(self) -> None:
+        if self._snapshot is not None:
+            self._unsent = not self._updates.send(update_payload(self._basket_id, self._snapshot))
+
+    def _show(self, lines: Lines | None) -> None:
+        try:
+            if lines is None:
+                self._display.off()
+            else:
+                self._display.show(lines)
+        except DisplayError as error:
+            if self._display_works:
+                log.error("Display: %s; the basket goes on without it", error)  # noqa: TRY400 -- no trace: the text says it
+            self._display_works = False
+        else:
+            self._display_works = True
+
+    def _report_foreign_tags(self) -> None:
+        foreign = self._presence.foreign_tags()
+        for epc in foreign - self._foreign_tags:
+            log.warning("Tag %s carries no product code and is not counted", epc.hex().upper())
+        self._foreign_tags = foreign

@@ -1,0 +1,115 @@
+"""The basket's connection to the broker: commands in, updates and availability out, and the retained last will."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from communicator.common.exception import ProtocolAuthenticationError, ProtocolError
+from communicator.protocols.mqtt.mqtt_protocol import MQTTConfig, MQTTProtocol
+from mqtt_controller.settings import Settings
+
+CONNECT_SECONDS = 10.0
+KEEPALIVE_SECONDS = 30
+RETRY_FIRST_SECONDS = 1.0
+RETRY_LAST_SECONDS = 30.0
+
+ONLINE = "online"
+OFFLINE = "offline"
+
+log = logging.getLogger(__name__)
+
+
+class Link:
+    """Connects in the background and keeps trying. The callbacks run in threads of the link.
+
+    `on_command` gets each payload of the command topic, `on_refused` the broker's reason when it does not let this
+    user in.
+    """
+
+    def __init__(
+        self, settings: Settings, on_command: Callable[[bytes], None], on_refused: Callable[[str], None]
+    ) -> None:
+        self._settings = settings
+        self._on_command = on_command
+        self._on_refused = on_refused
+        self._closing = threading.Event()
+        self._offline_seen = threading.Event()
+        self._mqtt = MQTTProtocol(
+            MQTTConfig(
+                broker_address=settings.host,
+                port=settings.port,
+                timeout=CONNECT_SECONDS,
+                keepalive=KEEPALIVE_SECONDS,
+                username=settings.user,
+                password=settings.password if settings.user else None,
+                reconnect_initial_delay=RETRY_FIRST_SECONDS,
+                reconnect_max_delay=RETRY_LAST_SECONDS,
+            )
+        )
+        self._mqtt.set_will(settings.availability_topic, OFFLINE, qos=1, retain=True)
+        self._connector = threading.Thread(target=self._connect, name="mqtt-connector")
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether the broker has accepted us."""
+        return self._mqtt.is_connected
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._connector.start()
+
+    def close(self) -> None:
+        """Say goodbye and disconnect; the broker publishes no last will after that, so this does."""
+        self._closing.set()
+        if self._connector.ident is not None:
+            self._connector.join()
+        if self.connected:
+            self._publish(self._settings.availability_topic, OFFLINE.encode(), qos=1, retain=True)
+        self._mqtt.disconnect()
+
+    def announce(self) -> bool:
+        """Publish that the basket is online."""
+        self._offline_seen.clear()
+        return self._publish(self._settings.availability_topic, ONLINE.encode(), qos=1, retain=True)
+
+    def called_offline(self) -> bool:
+        """Tell whether the broker says that we are offline, as when the last will of a dead connection comes late."""
+        return self._offline_seen.is_set()
+
+    def send(self, payload: bytes) -> bool:
+        """Publish one update; return False when there is no connection to do so."""
+        return self.connected and self._publish(self._settings.update_topic, payload, qos=0, retain=False)
+
+    def _publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> bool:
+        try:
+            return self._mqtt.publish(topic, payload, qos=qos, retain=retain)
+        except ProtocolError as error:
+            log.warning("Could not publish on %s: %s", topic, error)
+            return False
+
+    def _connect(self) -> None:
+        delay = RETRY_FIRST_SECONDS
+        reported = False
+        while not self._closing.is_set():
+            try:
+                self._mqtt.connect()
+                self._mqtt.subscribe(self._settings.availability_topic, self._take_availability, qos=1)
+                self._mqtt.subscribe(self._settings.command_topic, self._take_command, qos=1)
+            except ProtocolAuthenticationError as error:
+                self._on_refused(str(error))
+                return
+            except ProtocolError as error:
+                if not reported:
+                    log.warning("No connection to the broker yet: %s; trying again", error)
+                reported = True
+                self._closing.wait(delay)
+                delay = min(2 * delay, RETRY_LAST_SECONDS)
+            else:
+                return
+
+    def _take_command(self, _topic: str, payload: bytes) -> None:
+        self._on_command(payload)
+
+    def _take_availability(self, _topic: str, payload: bytes) -> None:
+        if payload != ONLINE.encode():
+            self._offline_seen.set()

@@ -1,0 +1,202 @@
+"""The controller's settings: the environment as in the field, overridden by command-line flags."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mqtt_controller.presence import product_code
+
+DEFAULT_PRODUCTS = ("MLON", "WTMN", "APPL", "BNNA", "MILK", "BRED", "EGGS", "RICE")
+READERS = ("interactive", "random", "script", "serial")
+DISPLAYS = ("terminal", "i2c")
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the text names it, its value (never a password) and what is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class SerialSettings:
+    """The RFID readers on serial ports."""
+
+    ports: tuple[str, ...] = ("/dev/ttyUSB0",)
+    region: str = "korea"
+    power_dbm: float = 26.0
+
+
+@dataclass(frozen=True, slots=True)
+class LcdSettings:
+    """The LCD on the I2C bus: the port expander's chip and address, the bus number, and the LCD's font ROM."""
+
+    expander: str = "PCF8574"
+    address: int = 0x27
+    bus: int = 1
+    charmap: str = "A00"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that a controller is told when it starts."""
+
+    host: str = "localhost"
+    port: int = 1883
+    root: str = "basket/1"
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    basket_id: str = "1"
+    reader: str = "random"
+    display: str = "terminal"
+    script: Path | None = None
+    products: tuple[str, ...] = DEFAULT_PRODUCTS
+    seed: int | None = None
+    cycle_seconds: float = 0.5
+    serial: SerialSettings = field(default_factory=SerialSettings)
+    lcd: LcdSettings = field(default_factory=LcdSettings)
+    log_level: str = "INFO"
+
+    @property
+    def command_topic(self) -> str:
+        """Return the topic the server commands this basket on."""
+        return f"{self.root}/status"
+
+    @property
+    def update_topic(self) -> str:
+        """Return the topic this basket's contents go to."""
+        return f"{self.root}/update"
+
+    @property
+    def availability_topic(self) -> str:
+        """Return the topic with the retained last will."""
+        return f"{self.root}/availability"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mqtt_controller",
+        description="The smart basket's own program: reads RFID tags, publishes the contents, shows the total.",
+        epilog="Flags win over the environment (MQTT_HOST, MQTT_PORT, MQTT_TOPIC, MQTT_USER, MQTT_PASS, BASKET_ID). "
+        "Prefer MQTT_PASS to --password: other users of the machine can list a program's flags.",
+        allow_abbrev=False,
+    )
+    broker = parser.add_argument_group("broker")
+    broker.add_argument("--host", help="the broker's name or address (MQTT_HOST; localhost)")
+    broker.add_argument("--port", help="the broker's port (MQTT_PORT; 1883)")
+    broker.add_argument("--topic", help="the basket's root topic (MQTT_TOPIC; basket/<basket id>)")
+    broker.add_argument("--user", help="user name (MQTT_USER; empty is anonymous)")
+    broker.add_argument("--password", help="password (MQTT_PASS)")
+    broker.add_argument("--basket-id", help="this basket's id (BASKET_ID; 1)")
+    reader = parser.add_argument_group("reader")
+    reader.add_argument("--reader", choices=READERS, help="interactive in a terminal, else random")
+    reader.add_argument("--script", type=Path, help="the file that --reader script plays")
+    reader.add_argument("--products", help="product codes for interactive and random, separated by commas")
+    reader.add_argument("--seed", type=int, help="makes the random shopper repeatable")
+    reader.add_argument("--cycle", type=float, default=0.5, metavar="SECONDS", help="one polling cycle (0.5)")
+    reader.add_argument(
+        "--serial-port",
+        action="append",
+        metavar="DEVICE",
+        help="YRM1001/M100 reader (/dev/ttyUSB0); repeat for several",
+    )
+    reader.add_argument(
+        "--region", default="korea", choices=("china", "china-840", "us", "europe", "korea"), help="radio rules (korea)"
+    )
+    reader.add_argument("--power", type=float, default=26.0, metavar="DBM", help="transmit power (26)")
+    display = parser.add_argument_group("display")
+    display.add_argument("--display", choices=DISPLAYS, default="terminal", help="terminal (default) or the I2C LCD")
+    display.add_argument("--lcd-address", default="0x27", help="I2C address of the LCD (0x27)")
+    display.add_argument("--lcd-bus", type=int, default=1, help="I2C bus of the LCD (1)")
+    display.add_argument(
+        "--lcd-expander", default="PCF8574", choices=("PCF8574", "MCP23008"), help="the LCD's port expander"
+    )
+    display.add_argument("--lcd-charmap", default="A00", choices=("A00", "A02"), help="the LCD's font ROM (A00)")
+    parser.add_argument(
+        "--log-level",
+        default="INFO",
+        type=str.upper,
+        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
+        help="what goes to standard error",
+    )
+    return parser
+
+
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str], *, in_terminal: bool) -> Settings:
+    """Read flags and environment; an empty variable is an unset one.
+
+    Raises:
+        SettingsError: a value cannot be used.
+        SystemExit: the flags cannot be read, or ask for help.
+    """
+    flags = _parser().parse_args(arguments)
+
+    def setting(flag: str | None, variable: str, default: str) -> str:
+        return (flag if flag is not None else environment.get(variable, "")).strip() or default
+
+    basket_id = setting(flags.basket_id, "BASKET_ID", "1")
+    # A password may begin or end with a space.
+    password: str = flags.password if flags.password is not None else environment.get("MQTT_PASS", "")
+    reader: str = flags.reader or ("script" if flags.script else "interactive" if in_terminal else "random")
+    if (reader == "script") != (flags.script is not None):
+        raise SettingsError("--reader script and --script FILE go together")
+    return Settings(
+        host=setting(flags.host, "MQTT_HOST", "localhost"),
+        port=_port(setting(flags.port, "MQTT_PORT", "1883")),
+        root=_root(setting(flags.topic, "MQTT_TOPIC", f"basket/{basket_id}")),
+        user=setting(flags.user, "MQTT_USER", "") or None,
+        password=password or None,
+        basket_id=basket_id,
+        reader=reader,
+        display=flags.display,
+        script=flags.script,
+        products=_products(flags.products),
+        seed=flags.seed,
+        cycle_seconds=_within("--cycle", flags.cycle, 0.01, 60, "seconds"),
+        serial=SerialSettings(
+            tuple(flags.serial_port or ["/dev/ttyUSB0"]), flags.region, _within("--power", flags.power, 0, 33, "dBm")
+        ),
+        lcd=LcdSettings(flags.lcd_expander, _address(flags.lcd_address), flags.lcd_bus, flags.lcd_charmap),
+        log_level=flags.log_level,
+    )
+
+
+def _within(name: str, value: float, lowest: float, highest: float, unit: str) -> float:
+    if not lowest <= value <= highest:  # also false for nan
+        raise SettingsError(f"{name} is {value}: expected {lowest} to {highest} {unit}")
+    return value
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal():
+        raise SettingsError(f"MQTT_PORT or --port is {text!r}: expected a number from 1 to 65535")
+    return int(_within("MQTT_PORT or --port", int(text), 1, 65535, "as a port"))
+
+
+def _root(text: str) -> str:
+    root = text.rstrip("/")
+    if not root or "+" in root or "#" in root or "\0" in root or root.startswith("$"):
+        raise SettingsError(
+            f"MQTT_TOPIC or --topic is {text!r}: expected a topic without wildcards, for example basket/1"
+        )
+    return root
+
+
+def _products(text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return DEFAULT_PRODUCTS
+    products = tuple(dict.fromkeys(code.strip() for code in text.split(",") if code.strip()))
+    for code in products:
+        if product_code(code.encode()) != code:
+            raise SettingsError(
+                f"--products has {code!r}: expected codes of four ASCII characters, for example MLON,WTMN"
+            )
+    if not products:
+        raise SettingsError("--products names no product")
+    return products
+
+
+def _address(text: str) -> int:
+    try:
+        address = int(text, 0)
+    except ValueError:
+        raise SettingsError(f"--lcd-address is {text!r}: expected a number such as 0x27") from None
+    return int(_within("--lcd-address", address, 0x03, 0x77, "(7 bits)"))
