@@ -33,7 +33,7 @@ def readings(step: int) -> Iterator[tuple[str, str, float]]:
     """Yield one value for each mapped key of the example catalogs; they wander slowly."""
     yield "GPS001", "GLL001", round(37.5665 + 0.01 * math.sin(step / 40), 6)
     yield "GPS001", "GLL002", round(126.9780 + 0.01 * math.cos(step / 40), 6)
-    yield "ENGINE1", "RPM001", round(720 + 30 * math.sin(step / 15))
+    yield "ENG001", "RPM001", round(720 + 30 * math.sin(step / 15))
 
 
 def main() -> None:

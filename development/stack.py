@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import secrets
+import shutil
 import socket
 import sys
 import time
@@ -132,7 +133,25 @@ class Stack:
         await self.observer.connect()
 
     async def _start_bridge(self) -> None:
-        await self._start_program("bridge", "data_bridge", "run")
+        folder = self.directory / "bridge"
+        # Once only: these are the developer's to edit, and the bridge loads them again when they change.
+        if not folder.exists():
+            examples = CHECKOUT / "addon" / "src" / "data_bridge" / "examples"
+            shutil.copytree(examples, folder, ignore=shutil.ignore_patterns("*.service"))
+        account = self.account("bridge")
+        environment = {
+            "IOT_DATA_BRIDGE_BRIDGE_ID": BRIDGE_ID,
+            "IOT_DATA_BRIDGE_NAME": "Development bridge",
+            "IOT_DATA_BRIDGE_BROKER_PORT": str(account.port),
+            "IOT_DATA_BRIDGE_BROKER_USERNAME": account.username,
+            "IOT_DATA_BRIDGE_BROKER_PASSWORD": account.password,
+        }
+        availability = f"iot_data_bridge/{BRIDGE_ID}/availability"
+        # What a killed bridge left behind must not pass for the new one's word.
+        self.observer.publish(availability, b"", retain=True)
+        arguments = ("run", "--config", str(folder / "bridge.yaml"))
+        program = self._start_program("bridge", "data_bridge", *arguments, environment=environment)
+        await self._healthy(program, availability, lambda payload: payload == b"online")
 
     async def _start_home_assistant(self) -> None:
         self.programs["home-assistant"] = self.home_assistant.process
@@ -163,17 +182,22 @@ class Stack:
                 )
 
     async def _start_basket(self, root: str, number: int) -> None:
-        environment = {"MQTT_TOPIC": root, "BASKET_ID": str(number)}
+        account = self.account(f"basket-{number}")
+        environment = {**account.environment(), "MQTT_TOPIC": root, "BASKET_ID": str(number)}
         arguments = ("--reader", "random", "--seed", str(number))
-        program = await self._start_program(f"basket-{number}", "mqtt_controller", *arguments, environment=environment)
+        self.observer.publish(f"{root}/availability", b"", retain=True)
+        program = self._start_program(f"basket-{number}", "mqtt_controller", *arguments, environment=environment)
         await self._healthy(program, f"{root}/availability", lambda payload: payload == b"online")
 
     async def _start_printer(self) -> None:
-        program = await self._start_program("printer", "development.printer_replay", "--speed", str(self.replay_speed))
+        arguments = ("--speed", str(self.replay_speed))
+        environment = self.account("printer").environment()
+        program = self._start_program("printer", "development.printer_replay", *arguments, environment=environment)
         await self._healthy(program, PRINTER_TOPIC, lambda payload: b'"state"' in payload)
 
     async def _start_source(self) -> None:
-        program = await self._start_program("source", "development.data_source")
+        environment = self.account("source").environment()
+        program = self._start_program("source", "development.data_source", environment=environment)
         await self._healthy(program, "devices/vm-a/ingress", lambda payload: b"GPS.Latitude" in payload)
 
     async def _see_entities(self) -> None:
@@ -181,14 +205,12 @@ class Stack:
         for pattern in (r"sensor\..*_session", r"sensor\..*_progress", r"sensor\.vm_a_.*latitude"):
             await self.api.wait_for_state(pattern, lambda state: state not in known)
 
-    async def _start_program(
-        self, name: str, module: str, *arguments: str, environment: dict[str, str] | None = None
-    ) -> Program:
+    def _start_program(self, name: str, module: str, *arguments: str, environment: dict[str, str]) -> Program:
         program = Program(
             name,
             (sys.executable, "-m", module, *arguments),
             self.directory / "logs" / f"{name}.log",
-            {**self.account(name).environment(), "PYTHONUNBUFFERED": "1", **(environment or {})},
+            {"PYTHONUNBUFFERED": "1", **environment},
         )
         program.start()
         self.programs[name] = program
