@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable, Iterable
 
 from mqtt_controller.displays import Display, DisplayError
+from mqtt_controller.displays.character_lcd import CharacterLcd
 from mqtt_controller.displays.terminal import TerminalDisplay
 from mqtt_controller.program import Program
 from mqtt_controller.readers import Reader, ReaderError
 from mqtt_controller.readers.interactive import InteractiveReader
+from mqtt_controller.readers.module import SerialReader
 from mqtt_controller.readers.simulated import RandomShopper, ScriptedReader, ScriptError, read_script
 from mqtt_controller.settings import Settings, SettingsError, read_settings
 
@@ -21,13 +23,23 @@ def make_readers(settings: Settings, quit_program: Callable[[], None]) -> Iterab
             return [InteractiveReader(settings.products, settings.cycle_seconds, quit_program)]
         case "script" if settings.script is not None:
             return [ScriptedReader(read_script(settings.script), settings.cycle_seconds)]
+        case "serial":
+            return [
+                SerialReader(
+                    port,
+                    settings.cycle_seconds,
+                    region=settings.serial.region,
+                    power_dbm=settings.serial.power_dbm,
+                )
+                for port in settings.serial.ports
+            ]
         case _:
             return [RandomShopper(settings.products, settings.cycle_seconds, seed=settings.seed)]
 
 
-def make_display(settings: Settings) -> Display:  # noqa: ARG001 -- the LCD follows
+def make_display(settings: Settings) -> Display:
     """Return the display that the settings name."""
-    return TerminalDisplay()
+    return CharacterLcd(settings.lcd) if settings.display == "i2c" else TerminalDisplay()
 
 
 def main() -> int:

@@ -62,6 +62,8 @@ class Controller:
         self._unsent = False
         self._display_works = True
         self._foreign_tags: frozenset[bytes] = frozenset()
+        # An LCD keeps what it showed when the program before this one was killed.
+        self._show(None)
 
     def command(self, payload: bytes) -> None:
         """Do what one payload of the command topic says; what is no command is logged with its reason."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mqtt_controller.presence import product_code
+from mqtt_controller.readers.frames import REGIONS
 
 DEFAULT_PRODUCTS = ("MLON", "WTMN", "APPL", "BNNA", "MILK", "BRED", "EGGS", "RICE")
 READERS = ("interactive", "random", "script", "serial")
@@ -84,10 +85,14 @@ def _parser() -> argparse.ArgumentParser:
     broker.add_argument("--port", help="the broker's port (MQTT_PORT; 1883)")
     broker.add_argument("--topic", help="the basket's root topic (MQTT_TOPIC; basket/<basket id>)")
     broker.add_argument("--user", help="user name (MQTT_USER; empty is anonymous)")
-    broker.add_argument("--password", help="password (MQTT_PASS)")
+    broker.add_argument("--password", "--pass", help="password (MQTT_PASS)")
     broker.add_argument("--basket-id", help="this basket's id (BASKET_ID; 1)")
     reader = parser.add_argument_group("reader")
-    reader.add_argument("--reader", choices=READERS, help="interactive in a terminal, else random")
+    reader.add_argument(
+        "--reader",
+        choices=READERS,
+        help="what --script or --serial-port ask for; else interactive in a terminal, random elsewhere",
+    )
     reader.add_argument("--script", type=Path, help="the file that --reader script plays")
     reader.add_argument("--products", help="product codes for interactive and random, separated by commas")
     reader.add_argument("--seed", type=int, help="makes the random shopper repeatable")
@@ -98,9 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DEVICE",
         help="YRM1001/M100 reader (/dev/ttyUSB0); repeat for several",
     )
-    reader.add_argument(
-        "--region", default="korea", choices=("china", "china-840", "us", "europe", "korea"), help="radio rules (korea)"
-    )
+    reader.add_argument("--region", default="korea", choices=sorted(REGIONS), help="radio rules (korea)")
     reader.add_argument("--power", type=float, default=26.0, metavar="DBM", help="transmit power (26)")
     display = parser.add_argument_group("display")
     display.add_argument("--display", choices=DISPLAYS, default="terminal", help="terminal (default) or the I2C LCD")
@@ -135,7 +138,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], *, i
     basket_id = setting(flags.basket_id, "BASKET_ID", "1")
     # A password may begin or end with a space.
     password: str = flags.password if flags.password is not None else environment.get("MQTT_PASS", "")
-    reader: str = flags.reader or ("script" if flags.script else "interactive" if in_terminal else "random")
+    reader: str = flags.reader or _usual_reader(flags.script, flags.serial_port, in_terminal=in_terminal)
     if (reader == "script") != (flags.script is not None):
         raise SettingsError("--reader script and --script FILE go together")
     return Settings(
@@ -157,6 +160,14 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], *, i
         lcd=LcdSettings(flags.lcd_expander, _address(flags.lcd_address), flags.lcd_bus, flags.lcd_charmap),
         log_level=flags.log_level,
     )
+
+
+def _usual_reader(script: Path | None, serial_ports: list[str] | None, *, in_terminal: bool) -> str:
+    if script is not None:
+        return "script"
+    if serial_ports:
+        return "serial"
+    return "interactive" if in_terminal else "random"
 
 
 def _within(name: str, value: float, lowest: float, highest: float, unit: str) -> float:

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +12,7 @@ from mqtt_controller.presence import PRODUCT_CODE_LENGTH, Sighting, product_code
 
 EPC_LENGTH = 12
 SIMULATED_RSSI = -45
+MOST_OF_ONE_PRODUCT = 1000
 
 
 class ScriptError(ValueError):
@@ -88,17 +89,53 @@ class SimulatedReader:
 
 
 @dataclass(frozen=True, slots=True)
-class ScriptStep:
-    """One line of a script: what happens to the basket `seconds` after the session's start."""
+class Change:
+    """Something that happens to a simulated basket."""
 
-    seconds: float
     action: Literal["add", "remove", "clear"]
     code: str = ""
     count: int = 1
 
+    def apply(self, basket: SimulatedBasket) -> None:
+        """Make it happen."""
+        match self.action:
+            case "add":
+                basket.add(self.code, self.count)
+            case "remove":
+                basket.remove(self.code, self.count)
+            case "clear":
+                basket.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptStep:
+    """One line of a script: a change, so many seconds after the session's start."""
+
+    seconds: float
+    change: Change
+
+
+def parse_change(words: Sequence[str]) -> Change:
+    """Read `add|remove CODE [COUNT]` or `clear`.
+
+    Raises:
+        ScriptError: it is neither.
+    """
+    match words:
+        case ["clear"]:
+            return Change("clear")
+        case [("add" | "remove") as action, code, *rest] if len(rest) <= 1:
+            if product_code(code.encode()) != code:
+                raise ScriptError(f"{code!r} is not a product code of {PRODUCT_CODE_LENGTH} ASCII characters")
+            count = rest[0] if rest else "1"
+            if not count.isdecimal() or not 1 <= int(count) <= MOST_OF_ONE_PRODUCT:
+                raise ScriptError(f"{count!r} is not a count from 1 to {MOST_OF_ONE_PRODUCT}")
+            return Change("add" if action == "add" else "remove", code, int(count))
+    raise ScriptError(f"cannot read {' '.join(words)!r}; expected: add|remove CODE [COUNT], or clear")
+
 
 def parse_script(text: str) -> tuple[ScriptStep, ...]:
-    """Read a script: one step a line, `SECONDS add|remove CODE [COUNT]` or `SECONDS clear`; # begins a comment.
+    """Read a script: one step a line, the seconds and then the change; # begins a comment.
 
     Raises:
         ScriptError: a line is none of these; the text has its number.
@@ -109,29 +146,20 @@ def parse_script(text: str) -> tuple[ScriptStep, ...]:
         if not words:
             continue
         try:
-            steps.append(_parse_step(words))
-        except ValueError as error:
-            raise ScriptError(
-                f"line {number}: {error}; expected: SECONDS add|remove CODE [COUNT], or SECONDS clear"
-            ) from error
+            steps.append(ScriptStep(_seconds(words[0]), parse_change(words[1:])))
+        except ScriptError as error:
+            raise ScriptError(f"line {number}: {error}") from error
     return tuple(sorted(steps, key=lambda step: step.seconds))
 
 
-def _parse_step(words: list[str]) -> ScriptStep:
-    seconds = float(words[0])
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise ValueError(f"{words[0]} is not a time from the start in seconds")
-    match words[1:]:
-        case ["clear"]:
-            return ScriptStep(seconds, "clear")
-        case [("add" | "remove") as action, code, *rest] if len(rest) <= 1:
-            if product_code(code.encode()) != code:
-                raise ValueError(f"{code!r} is not a product code of {PRODUCT_CODE_LENGTH} ASCII characters")
-            count = int(rest[0]) if rest else 1
-            if count < 1:
-                raise ValueError(f"a count of {count}")
-            return ScriptStep(seconds, action, code, count)
-    raise ValueError(f"cannot read {' '.join(words)!r}")
+        raise ScriptError(f"{text!r} is not a time in seconds from the session's start")
+    return seconds
 
 
 def read_script(path: Path) -> tuple[ScriptStep, ...]:
@@ -170,15 +198,8 @@ class ScriptedReader(SimulatedReader):
         self._stopped.wait(self._cycle_seconds)
         elapsed = self._clock() - self._started_at
         while self._next < len(self._steps) and self._steps[self._next].seconds <= elapsed:
-            step = self._steps[self._next]
+            self._steps[self._next].change.apply(self.basket)
             self._next += 1
-            match step.action:
-                case "add":
-                    self.basket.add(step.code, step.count)
-                case "remove":
-                    self.basket.remove(step.code, step.count)
-                case "clear":
-                    self.basket.clear()
         return [Sighting(epc, SIMULATED_RSSI) for epc in self.basket.tags()]
 
 

@@ -1,0 +1,186 @@
+"""The real reader code against an emulated reader on a pseudo-terminal."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from mqtt_controller.presence import Sighting
+from mqtt_controller.readers import ReaderError
+from mqtt_controller.readers.emulator import ReaderEmulator, tag_crc
+from mqtt_controller.readers.frames import CommandCode, Frame
+from mqtt_controller.readers.module import SerialReader
+
+CYCLE = 0.06
+MELON = b"MLON" + bytes.fromhex("7E BB 00 7E 00 00 00 01")
+
+
+@pytest.fixture
+def emulator() -> Iterator[ReaderEmulator]:
+    with ReaderEmulator(round_seconds=0.01) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def reader(emulator: ReaderEmulator) -> Iterator[SerialReader]:
+    reader = SerialReader(emulator.path, CYCLE, region="korea", power_dbm=26)
+    reader.start()
+    yield reader
+    reader.close()
+
+
+@pytest.mark.usefixtures("reader")
+def test_the_reader_is_set_up_with_region_hopping_and_power(emulator: ReaderEmulator) -> None:
+    assert [frame.encode().hex(" ").upper() for frame in emulator.received] == [
+        "BB 00 28 00 00 28 7E",
+        "BB 00 07 00 01 06 0E 7E",
+        "BB 00 AD 00 01 FF AD 7E",
+        "BB 00 B6 00 02 0A 28 EA 7E",
+    ]
+    assert (emulator.region, emulator.hopping, emulator.power) == (6, True, 2600)
+
+
+def test_a_cycle_polls_many_and_stops(emulator: ReaderEmulator, reader: SerialReader) -> None:
+    emulator.received.clear()
+    reader.cycle()
+    assert [frame.encode().hex(" ").upper() for frame in emulator.received] == [
+        "BB 00 27 00 03 22 FF FF 4A 7E",
+        "BB 00 28 00 00 28 7E",
+    ]
+    assert not emulator.polling
+
+
+def test_tags_are_seen_with_their_strength(emulator: ReaderEmulator, reader: SerialReader) -> None:
+    emulator.tags = {MELON: -55, b"WTMN" + bytes(8): -61}
+    assert set(reader.cycle()) == {Sighting(MELON, -55), Sighting(b"WTMN" + bytes(8), -61)}
+
+
+def test_an_empty_basket_is_seen_as_empty(reader: SerialReader) -> None:
+    assert list(reader.cycle()) == []
+
+
+def test_noise_on_the_line_costs_nothing(emulator: ReaderEmulator, reader: SerialReader) -> None:
+    emulator.tags = {MELON: -55}
+    emulator.send(b"\xbb\x02\x22\x00\x11\xc9garbage\xbb\xbb\x7e")
+    assert set(reader.cycle()) == {Sighting(MELON, -55)}
+
+
+def test_a_silent_reader_is_an_error_not_an_empty_basket(emulator: ReaderEmulator, reader: SerialReader) -> None:
+    emulator.silent = True
+    with pytest.raises(ReaderError, match=r"no answer to STOP within 0\.5 s"):
+        reader.cycle()
+
+
+def test_an_unplugged_reader_is_an_error(emulator: ReaderEmulator, reader: SerialReader) -> None:
+    emulator.unplug()
+    with pytest.raises(ReaderError):
+        reader.cycle()
+
+
+def test_a_reader_that_was_plugged_in_again_works_after_a_new_start(
+    emulator: ReaderEmulator, reader: SerialReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.unplug()
+    with pytest.raises(ReaderError):
+        reader.cycle()
+    emulator.plug_in()
+    emulator.tags = {MELON: -55}
+    monkeypatch.setattr(reader, "_port", emulator.path)  # without udev the number of the device may change
+    reader.start()
+    assert set(reader.cycle()) == {Sighting(MELON, -55)}
+
+
+def test_a_reader_left_polling_by_a_killed_program_is_stopped_first(emulator: ReaderEmulator) -> None:
+    emulator.tags = {MELON: -55}
+    emulator._rounds = 60_000
+    reader = SerialReader(emulator.path, CYCLE)
+    reader.start()
+    assert not emulator.polling
+    reader.close()
+
+
+def test_a_refused_setting_names_it(emulator: ReaderEmulator) -> None:
+    reader = SerialReader(emulator.path, CYCLE, power_dbm=40)
+    with pytest.raises(ReaderError, match="refused POWER 0fa0: 17"):
+        reader.start()
+
+
+def test_a_missing_port_is_named() -> None:
+    with pytest.raises(ReaderError, match="/dev/no-such-port"):
+        SerialReader("/dev/no-such-port", CYCLE).start()
+
+
+def test_two_programs_cannot_share_a_reader(emulator: ReaderEmulator, reader: SerialReader) -> None:
+    other = SerialReader(emulator.path, CYCLE)
+    with pytest.raises(ReaderError, match="lock"):
+        other.start()
+    assert list(reader.cycle()) == []
+
+
+def test_a_reader_that_was_not_started_says_so(emulator: ReaderEmulator) -> None:
+    with pytest.raises(ReaderError, match="not open"):
+        SerialReader(emulator.path, CYCLE).cycle()
+
+
+def test_the_emulated_tag_has_the_crc_of_the_recorded_one() -> None:
+    assert tag_crc(0x3400, bytes.fromhex("30751FEB705C5904E3D50D70")) == 0x3A76
+
+
+class Line:
+    """The emulator's other end, byte by byte."""
+
+    def __init__(self, path: str) -> None:
+        import serial  # noqa: PLC0415 -- only here
+
+        self.port = serial.Serial(path, 115200, timeout=1)
+
+    def ask(self, text: str, length: int) -> str:
+        self.port.write(bytes.fromhex(text))
+        return self.port.read(length).hex(" ").upper()
+
+
+@pytest.mark.parametrize(
+    ("command", "response"),
+    [
+        ("BB 00 07 00 01 06 0E 7E", "BB 01 07 00 01 00 09 7E"),
+        ("BB 00 07 00 01 09 11 7E", "BB 01 FF 00 01 17 18 7E"),
+        ("BB 00 AB 00 01 01 AD 7E", "BB 01 AB 00 01 00 AD 7E"),
+        ("BB 00 AD 00 01 FF AD 7E", "BB 01 AD 00 01 00 AF 7E"),
+        ("BB 00 B6 00 02 07 D0 8F 7E", "BB 01 B6 00 01 00 B8 7E"),
+        ("BB 00 28 00 00 28 7E", "BB 01 28 00 01 00 2A 7E"),
+        ("BB 00 22 00 00 22 7E", "BB 01 FF 00 01 15 16 7E"),
+        ("BB 00 99 00 00 99 7E", "BB 01 FF 00 01 17 18 7E"),
+    ],
+)
+def test_the_emulator_answers_byte_for_byte(emulator: ReaderEmulator, command: str, response: str) -> None:
+    line = Line(emulator.path)
+    assert line.ask(command, 8) == response
+    line.port.close()
+
+
+def test_the_emulator_polls_as_often_as_it_is_told(emulator: ReaderEmulator) -> None:
+    emulator.tags = {bytes.fromhex("30751FEB705C5904E3D50D70"): -55}
+    line = Line(emulator.path)
+    notice = "BB 02 22 00 11 C9 30 00 30 75 1F EB 70 5C 59 04 E3 D5 0D 70"
+    said = line.ask("BB 00 27 00 03 22 00 02 4E 7E", 48)
+    assert said.startswith(notice)
+    assert said[len(said) // 2 + 1 :].startswith(notice)
+    line.port.timeout = 0.05
+    assert line.port.read(1) == b""
+    line.port.close()
+
+
+def test_the_emulator_ignores_a_frame_with_a_wrong_checksum(emulator: ReaderEmulator) -> None:
+    line = Line(emulator.path)
+    assert line.ask("BB 00 28 00 00 29 7E BB 00 28 00 00 28 7E", 8) == "BB 01 28 00 01 00 2A 7E"
+    assert emulator.received == [Frame(0, CommandCode.STOP)]
+    line.port.close()
+
+
+def test_a_line_that_nobody_read_for_long_does_not_stop_the_emulator(emulator: ReaderEmulator) -> None:
+    for _ in range(2000):
+        emulator.send(bytes(100))
+    emulator.tags = {MELON: -55}
+    reader = SerialReader(emulator.path, CYCLE)
+    reader.start()
+    assert set(reader.cycle()) == {Sighting(MELON, -55)}
+    reader.close()

@@ -1,0 +1,127 @@
+"""The fielded environment variables and the flags that win over them."""
+
+from pathlib import Path
+
+import pytest
+
+from mqtt_controller.settings import LcdSettings, SerialSettings, Settings, SettingsError, read_settings
+
+FIELD = {
+    "MQTT_HOST": "broker.shop",
+    "MQTT_PORT": "8883",
+    "MQTT_TOPIC": "basket/store02/unit015",
+    "MQTT_USER": "unit015",
+    "MQTT_PASS": " correct horse ",
+    "BASKET_ID": "15",
+}
+
+
+def settings(*flags: str, environment: dict[str, str] | None = None, in_terminal: bool = False) -> Settings:
+    return read_settings(flags, environment or {}, in_terminal=in_terminal)
+
+
+def test_the_fielded_variables_are_read() -> None:
+    read = settings(environment=FIELD)
+    assert (read.host, read.port, read.user, read.password) == ("broker.shop", 8883, "unit015", " correct horse ")
+    assert read.basket_id == "15"
+    assert read.command_topic == "basket/store02/unit015/status"
+    assert read.update_topic == "basket/store02/unit015/update"
+    assert read.availability_topic == "basket/store02/unit015/availability"
+
+
+def test_without_anything_it_is_basket_1_on_this_machine() -> None:
+    assert settings() == Settings()
+    assert Settings().root == "basket/1"
+
+
+def test_empty_variables_are_unset_ones_and_an_empty_user_is_anonymous() -> None:
+    assert settings(environment=dict.fromkeys(FIELD, "")) == Settings()
+
+
+def test_the_root_follows_the_basket_id_unless_it_is_set() -> None:
+    assert settings("--basket-id", "7").root == "basket/7"
+    assert settings("--basket-id", "7", environment={"MQTT_TOPIC": "shop/a/"}).root == "shop/a"
+
+
+def test_flags_win() -> None:
+    flags = (
+        *("--host", "other", "--port", "1884", "--topic", "basket/2", "--user", "u", "--password", "p"),
+        *("--basket-id", "2"),
+    )
+    read = settings(*flags, environment=FIELD)
+    assert (read.host, read.port, read.root, read.user, read.password, read.basket_id) == (
+        *("other", 1884, "basket/2", "u", "p"),
+        "2",
+    )
+
+
+def test_an_empty_flag_wins_too() -> None:
+    read = settings("--user", "", "--password", "", environment=FIELD)
+    assert (read.user, read.password) == (None, None)
+
+
+def test_the_password_is_in_no_text_of_the_settings() -> None:
+    read = settings(environment=FIELD)
+    assert "correct horse" not in f"{read!r}{read}"
+
+
+@pytest.mark.parametrize(
+    ("flags", "in_terminal", "reader"),
+    [
+        ((), False, "random"),
+        ((), True, "interactive"),
+        (("--script", "a.txt"), True, "script"),
+        (("--serial-port", "/dev/ttyUSB1"), True, "serial"),
+        (("--reader", "random"), True, "random"),
+        (("--reader", "serial"), False, "serial"),
+    ],
+)
+def test_the_reader_follows_what_is_asked_for(flags: tuple[str, ...], in_terminal: bool, reader: str) -> None:
+    assert settings(*flags, in_terminal=in_terminal).reader == reader
+
+
+def test_hardware_is_described_by_flags() -> None:
+    read = settings(
+        *("--serial-port", "/dev/ttyUSB0", "--serial-port", "/dev/ttyUSB1", "--region", "us", "--power", "20"),
+        *("--display", "i2c", "--lcd-address", "0x3F", "--lcd-bus", "0", "--lcd-charmap", "A02"),
+    )
+    assert read.serial == SerialSettings(("/dev/ttyUSB0", "/dev/ttyUSB1"), "us", 20.0)
+    assert read.lcd == LcdSettings("PCF8574", 0x3F, 0, "A02")
+
+
+def test_simulations_are_described_by_flags() -> None:
+    read = settings("--products", "AAAA, BBBB,AAAA", "--seed", "3", "--cycle", "0.2")
+    assert (read.products, read.seed, read.cycle_seconds) == (("AAAA", "BBBB"), 3, 0.2)
+    assert settings("--script", "a.txt").script == Path("a.txt")
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "reason"),
+    [
+        ((), {"MQTT_PORT": "mqtt"}, "MQTT_PORT or --port is 'mqtt': expected a number from 1 to 65535"),
+        (("--port", "0"), {}, "MQTT_PORT or --port is 0: expected 1 to 65535"),
+        (("--port", "70000"), {}, "MQTT_PORT or --port is 70000"),
+        ((), {"MQTT_TOPIC": "basket/+"}, "MQTT_TOPIC or --topic is 'basket/[+]': expected a topic without wildcards"),
+        ((), {"MQTT_TOPIC": "$SYS/basket"}, "MQTT_TOPIC or --topic"),
+        ((), {"MQTT_TOPIC": "/"}, "MQTT_TOPIC or --topic"),
+        (("--products", "MELON"), {}, "--products has 'MELON'"),
+        (("--products", " , "), {}, "--products names no product"),
+        (("--cycle", "nan"), {}, "--cycle is nan: expected 0.01 to 60 seconds"),
+        (("--power", "99"), {}, "--power is 99.0: expected 0 to 33 dBm"),
+        (("--lcd-address", "LCD"), {}, "--lcd-address is 'LCD': expected a number such as 0x27"),
+        (("--lcd-address", "0x100"), {}, "--lcd-address is 256: expected 3 to 119"),
+        (("--reader", "script"), {}, "--reader script and --script FILE go together"),
+        (("--reader", "random", "--script", "a.txt"), {}, "--reader script and --script FILE go together"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(
+    flags: tuple[str, ...], environment: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(SettingsError, match=reason):
+        settings(*flags, environment=environment)
+
+
+def test_an_unknown_flag_is_refused_not_guessed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        settings("--hostname", "x")
+    assert "unrecognized arguments" in capsys.readouterr().err
