@@ -1,0 +1,65 @@
+"""IoT Data Bridge: smart baskets, 3D printers and bridged devices in Home Assistant."""
+
+from homeassistant.components import mqtt
+from homeassistant.const import Platform
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ConfigEntryNotReady
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.device_registry import AnyDeviceEntry
+from homeassistant.helpers.typing import ConfigType
+
+from .const import DOMAIN
+from .hub import Hub, SiteConfigEntry
+from .services import async_setup_services
+from .storage import async_remove_storage
+
+CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
+
+PLATFORMS = (
+    Platform.BINARY_SENSOR,
+    Platform.BUTTON,
+    Platform.EVENT,
+    Platform.NUMBER,
+    Platform.SENSOR,
+    Platform.TODO,
+)
+
+
+async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
+    """Register the actions, which exist with or without a site."""
+    async_setup_services(hass)
+    return True
+
+
+async def async_setup_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> bool:
+    """Set up a site: platforms first, then the hub lets messages in."""
+    if not await mqtt.async_wait_for_mqtt_client(hass):
+        raise ConfigEntryNotReady(translation_domain=DOMAIN, translation_key="mqtt_unavailable")
+    hub = Hub(hass, entry)
+    await hub.async_load()
+    entry.runtime_data = hub
+    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    await hub.async_start()
+    return True
+
+
+async def async_unload_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> bool:
+    """Unload a site, after keeping what its devices said last."""
+    unloaded = await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+    if unloaded:
+        entry.runtime_data.stop()
+        await entry.runtime_data.async_save()
+    return unloaded
+
+
+async def async_remove_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> None:
+    """Delete what a removed site kept."""
+    await async_remove_storage(hass, entry.entry_id)
+
+
+async def async_remove_config_entry_device(
+    hass: HomeAssistant, config_entry: SiteConfigEntry, device_entry: AnyDeviceEntry
+) -> bool:
+    """Let the user delete a device; it appears again if it still speaks."""
+    hub = config_entry.runtime_data
+    return any(hub.forget(key) for domain, key in device_entry.identifiers if domain == DOMAIN)

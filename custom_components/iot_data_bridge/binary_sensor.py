@@ -1,0 +1,150 @@
+"""Binary sensors: whether a device is connected, in trouble, or over its budget."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import override
+
+from homeassistant.components.binary_sensor import (
+    BinarySensorEntity,
+    BinarySensorEntityDescription,
+)
+from homeassistant.components.binary_sensor.const import BinarySensorDeviceClass
+from homeassistant.const import EntityCategory
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .devices.basket import Basket, Problem
+from .devices.basket_messages import Detail
+from .devices.bridged import Bridge, BridgedObject, ValueType
+from .devices.printer import Printer
+from .entity import FieldEntity, unique_id
+from .field_devices import BasketDevice, BridgeDevice, BridgedFieldDevice, FieldDevice, PrinterDevice
+from .hub import SiteConfigEntry
+
+PARALLEL_UPDATES = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelBinarySensorDescription[ModelT](BinarySensorEntityDescription):
+    """A binary sensor that shows one fact of a model."""
+
+    value_fn: Callable[[ModelT], bool | None]
+
+
+def _connectivity[ModelT](value_fn: Callable[[ModelT], bool | None]) -> ModelBinarySensorDescription[ModelT]:
+    return ModelBinarySensorDescription(
+        key="connectivity",
+        device_class=BinarySensorDeviceClass.CONNECTIVITY,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value_fn=value_fn,
+    )
+
+
+BASKET_BINARY_SENSORS: tuple[ModelBinarySensorDescription[Basket], ...] = (
+    _connectivity(lambda basket: basket.online),
+    ModelBinarySensorDescription(key="over_budget", value_fn=lambda basket: basket.over_budget),
+)
+PRINTER_CONNECTIVITY: ModelBinarySensorDescription[Printer] = _connectivity(lambda printer: printer.online)
+BRIDGE_CONNECTIVITY: ModelBinarySensorDescription[Bridge] = _connectivity(lambda bridge: bridge.online)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant, entry: SiteConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
+) -> None:
+    """Add binary sensors for every device there is and every one to come."""
+    entry.runtime_data.add_platform(async_add_entities, _build)
+
+
+def _build(device: FieldDevice) -> Iterator[BinarySensorEntity]:
+    match device:
+        case BasketDevice():
+            for description in BASKET_BINARY_SENSORS:
+                if device.claim(f"binary_sensor:{description.key}"):
+                    yield ModelBinarySensor(device, device.basket, description)
+            if device.claim("binary_sensor:problem"):
+                yield ProblemSensor(device)
+        case PrinterDevice() if device.claim("binary_sensor:connectivity"):
+            yield ModelBinarySensor(device, device.printer, PRINTER_CONNECTIVITY)
+        case BridgeDevice() if device.claim("binary_sensor:connectivity"):
+            yield ModelBinarySensor(device, device.bridge, BRIDGE_CONNECTIVITY)
+        case BridgedFieldDevice():
+            for described in device.device.objects.values():
+                if described.value_type is ValueType.BOOLEAN and device.claim(f"binary_sensor:{described.name}"):
+                    yield BridgedBinarySensor(device, described)
+
+
+class ModelBinarySensor[ModelT](FieldEntity[FieldDevice, bool | None], BinarySensorEntity):
+    """One yes or no of a basket, a printer or a bridge."""
+
+    entity_description: ModelBinarySensorDescription[ModelT]
+
+    def __init__(self, device: FieldDevice, model: ModelT, description: ModelBinarySensorDescription[ModelT]) -> None:
+        super().__init__(device, description.key)
+        self.entity_description = description
+        self._model = model
+        self._value_fn = description.value_fn
+
+    @override
+    def _read(self) -> bool | None:
+        return self._value_fn(self._model)
+
+    @override
+    def _show(self, value: bool | None) -> None:
+        self._attr_is_on = value
+
+
+class ProblemSensor(FieldEntity[BasketDevice, Mapping[str, object]], BinarySensorEntity):
+    """Whether a basket needs somebody, and why."""
+
+    _attr_device_class = BinarySensorDeviceClass.PROBLEM
+
+    def __init__(self, device: BasketDevice) -> None:
+        super().__init__(device, "problem")
+
+    @override
+    def _read(self) -> Mapping[str, object]:
+        basket = self._device.basket
+        problems = basket.problems
+        if not problems:
+            return _NO_PROBLEM
+        currency = self._device.currency
+        facts: dict[str, object] = {"reason": problems[0].value, "reasons": [problem.value for problem in problems]}
+        if Problem.UNKNOWN_PRODUCT in problems:
+            facts["unknown_products"] = list(basket.unknown)
+        if Problem.TOTAL_DIFFERS in problems and basket.shown_total is not None and basket.total is not None:
+            facts["shown_total"] = currency.plain(basket.shown_total)
+            facts["computed_total"] = currency.plain(basket.total)
+        if Problem.CONTROLLER_ERROR in problems:
+            facts["error"] = basket.details.get(Detail.ERROR)
+        return facts
+
+    @override
+    def _show(self, value: Mapping[str, object]) -> None:
+        self._attr_is_on = value["reason"] is not None
+        self._attr_extra_state_attributes = dict(value)
+
+
+_NO_PROBLEM: Mapping[str, object] = {"reason": None, "reasons": []}
+
+
+class BridgedBinarySensor(FieldEntity[BridgedFieldDevice, bool | None], BinarySensorEntity):
+    """One boolean object of a bridged device, named as in the catalog."""
+
+    def __init__(self, device: BridgedFieldDevice, described: BridgedObject) -> None:
+        super().__init__(device, "object")
+        self._attr_unique_id = unique_id(device, described.name)
+        self._attr_translation_placeholders = {"object": described.name}
+        self._object = described.name
+        try:
+            self._attr_device_class = BinarySensorDeviceClass(described.device_class or "")
+        except ValueError:
+            self._attr_device_class = None
+
+    @override
+    def _read(self) -> bool | None:
+        value = self._device.device.values.get(self._object)
+        return value if isinstance(value, bool) else None
+
+    @override
+    def _show(self, value: bool | None) -> None:
+        self._attr_is_on = value

@@ -1,0 +1,128 @@
+"""What Home Assistant tells baskets: QoS 1, not retained, and forgotten by the broker when it comes too late."""
+
+import asyncio
+from decimal import Decimal
+
+from homeassistant.components import mqtt
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+
+from .const import DOMAIN, LOGGER
+from .devices.basket_messages import CommandKind, encode_end, encode_start, encode_total
+from .field_devices import BasketDevice
+
+
+class BasketCommander:
+    """Publishes the commands of one site; `expiry` in seconds."""
+
+    def __init__(self, hass: HomeAssistant, entry: ConfigEntry, expiry: int) -> None:
+        self._hass = hass
+        self._entry = entry
+        self._expiry: int | None = expiry
+        self._owed: dict[str, BasketDevice] = {}
+        self._paying: asyncio.Task[None] | None = None
+
+    async def async_start(self, device: BasketDevice) -> None:
+        """Begin a session.
+
+        Raises:
+            HomeAssistantError: the broker did not take the command.
+        """
+        await self._async_publish(device, CommandKind.START, encode_start())
+
+    async def async_end(self, device: BasketDevice) -> None:
+        """End a session.
+
+        Raises:
+            HomeAssistantError: the broker did not take the command.
+        """
+        await self._async_publish(device, CommandKind.END, encode_end())
+
+    async def async_show_total(self, device: BasketDevice, total_price: Decimal | None = None) -> Decimal:
+        """Show a total, or the one computed from the price list, and return it.
+
+        Raises:
+            ServiceValidationError: a product has no price, or the basket's id is not known.
+            HomeAssistantError: the broker did not take the command.
+        """
+        total, payload = total_command(device, total_price)
+        await self._async_publish(device, CommandKind.TOTAL, payload)
+        return total
+
+    @callback
+    def owe_total(self, device: BasketDevice) -> None:
+        """Send the total soon; of several changes in between only the last is told."""
+        if device.basket.total is None or device.basket.address is None:
+            return
+        self._owed[device.key] = device
+        if self._paying is None:
+            self._paying = self._entry.async_create_background_task(
+                self._hass, self._async_pay(), "iot_data_bridge running totals", eager_start=False
+            )
+
+    async def _async_pay(self) -> None:
+        try:
+            while self._owed:
+                devices, self._owed = list(self._owed.values()), {}
+                results = await asyncio.gather(
+                    *(self.async_show_total(device) for device in devices), return_exceptions=True
+                )
+                for device, result in zip(devices, results, strict=True):
+                    if isinstance(result, HomeAssistantError):
+                        LOGGER.debug("The running total of %s was not sent: %s", device.basket.root, result)
+                    elif isinstance(result, BaseException):
+                        raise result
+        finally:
+            self._paying = None
+
+    async def _async_publish(self, device: BasketDevice, kind: CommandKind, payload: str) -> None:
+        topic = f"{device.basket.root}/status"
+        try:
+            await self._async_publish_with_expiry(topic, payload)
+        except HomeAssistantError as error:
+            raise HomeAssistantError(
+                translation_domain=DOMAIN,
+                translation_key="publish_failed",
+                translation_placeholders={"basket": device.basket.root, "command": kind, "error": str(error)},
+            ) from error
+
+    async def _async_publish_with_expiry(self, topic: str, payload: str) -> None:
+        if self._expiry is not None:
+            try:
+                await mqtt.async_publish(self._hass, topic, payload, 1, False, message_expiry_interval=self._expiry)
+            except ServiceValidationError as error:
+                if error.translation_key != "mqtt_message_expiry_interval_not_supported":
+                    raise
+                LOGGER.warning(
+                    "The MQTT integration does not speak protocol version 5, so a command that a basket missed stays"
+                    " valid as long as the broker keeps it; choose version 5 in the MQTT integration's settings"
+                )
+                self._expiry = None
+            else:
+                return
+        await mqtt.async_publish(self._hass, topic, payload, 1, False)
+
+
+def total_command(device: BasketDevice, total_price: Decimal | None = None) -> tuple[Decimal, str]:
+    """Return the total to show and the message that shows it.
+
+    Raises:
+        ServiceValidationError: a product has no price, or the basket's id is not known.
+    """
+    basket = device.basket
+    total = basket.total if total_price is None else total_price
+    if total is None:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="unknown_product",
+            translation_placeholders={"basket": basket.root, "products": ", ".join(basket.unknown)},
+        )
+    if (address := basket.address) is None:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="basket_id_unknown",
+            translation_placeholders={"basket": basket.root},
+        )
+    total = device.currency.round(total)
+    return total, encode_total(address, total)

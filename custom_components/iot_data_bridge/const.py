@@ -1,0 +1,21 @@
+"""Names that several modules share."""
+
+import logging
+from typing import Final
+
+DOMAIN: Final = "iot_data_bridge"
+LOGGER: Final = logging.getLogger(__package__)
+
+CONF_BASKET_ROOTS: Final = "basket_roots"
+CONF_BRIDGE_ID: Final = "bridge_id"
+CONF_PRINTERS: Final = "printers"
+
+CONF_COMMAND_EXPIRY: Final = "command_expiry"
+CONF_CURRENCY: Final = "currency"
+CONF_RUNNING_TOTAL: Final = "running_total"
+CONF_SILENCE_MINUTES: Final = "silence_minutes"
+
+DEFAULT_BASKET_ROOTS: Final = ("basket/+", "basket/+/+")
+DEFAULT_COMMAND_EXPIRY: Final = 60
+DEFAULT_SILENCE_MINUTES: Final = 15
+EVERY_BRIDGE: Final = "+"

@@ -1,0 +1,341 @@
+"""A smart basket as its messages tell it: contents, session, money, and what happened."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from .basket_messages import (
+    BasketCommand,
+    BasketId,
+    BasketUpdate,
+    CommandKind,
+    Detail,
+    DetailValue,
+    basket_id_of,
+    same_basket,
+)
+from .json_values import JsonObject, JsonValue, to_count, to_decimal, to_float, to_text
+from .products import PriceList
+
+# How long a running total that we send may take until a shown total that differs is a fault and not just the wire.
+SETTLING = timedelta(seconds=10)
+
+
+class EventKind(StrEnum):
+    """What can happen to a basket."""
+
+    SESSION_STARTED = "session_started"
+    SESSION_ENDED = "session_ended"
+    TOTAL_SHOWN = "total_shown"
+    ITEM_ADDED = "item_added"
+    ITEM_REMOVED = "item_removed"
+    UNKNOWN_PRODUCT = "unknown_product"
+
+
+class Problem(StrEnum):
+    """Why a basket needs somebody's attention, the most urgent first."""
+
+    ITEMS_WITHOUT_SESSION = "items_without_session"
+    UNKNOWN_PRODUCT = "unknown_product"
+    TOTAL_DIFFERS = "total_differs"
+    SILENT = "silent"
+    CONTROLLER_ERROR = "controller_error"
+
+
+@dataclass(frozen=True, slots=True)
+class BasketEvent:
+    """Something that happened; `price` is the price of all `count` pieces, None when a product of them has none."""
+
+    kind: EventKind
+    count: int
+    price: Decimal | None
+    product: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BasketRules:
+    """What the shop wants.
+
+    Attributes:
+        silence: after how long without a message an active basket is a problem; None for never.
+        running_total: whether we send a total after each update.
+    """
+
+    silence: timedelta | None = None
+    running_total: bool = False
+
+
+@dataclass(slots=True)
+class Basket:
+    """One basket. The methods take messages in the order of the wire and return what happened.
+
+    Contents are what the last snapshot said: controllers do not repeat it, so it is kept over sessions and restarts.
+    """
+
+    root: str
+    prices: PriceList
+    rules: BasketRules
+    basket_id: BasketId | None = None
+    contents: dict[str, int] = field(default_factory=dict)
+    checked: set[str] = field(default_factory=set)
+    details: dict[Detail, DetailValue] = field(default_factory=dict)
+    session_started: datetime | None = None
+    last_activity: datetime | None = None
+    online: bool | None = None
+    shown_total: Decimal | None = None
+    budget: Decimal | None = None
+    silent: bool = False
+    settling_until: datetime | None = None
+    # What follows from the above, kept because every entity reads it.
+    items: int = 0
+    total: Decimal | None = Decimal(0)
+    priced: Decimal = Decimal(0)
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def active(self) -> bool:
+        """Tell whether a session runs."""
+        return self.session_started is not None
+
+    @property
+    def name(self) -> str:
+        """Return what tells the basket from its neighbours: the root without its first level."""
+        return " ".join(self.root.split("/")[1:]) or self.root
+
+    @property
+    def address(self) -> BasketId | None:
+        """Return the id that a total must carry for the basket to show it."""
+        return self.basket_id if self.basket_id is not None else basket_id_of(self.root)
+
+    @property
+    def over_budget(self) -> bool:
+        """Tell whether what is in the basket costs more than the budget; products without a price cost nothing here."""
+        return self.budget is not None and self.priced > self.budget
+
+    @property
+    def total_differs(self) -> bool:
+        """Tell whether the basket shows another total than the one computed from its contents."""
+        return (
+            self.settling_until is None
+            and self.shown_total is not None
+            and self.total is not None
+            and self.shown_total != self.total
+        )
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Return what is wrong, the most urgent first."""
+        found: list[Problem] = []
+        if self.items and self.session_started is None:
+            found.append(Problem.ITEMS_WITHOUT_SESSION)
+        if self.unknown:
+            found.append(Problem.UNKNOWN_PRODUCT)
+        if self.total_differs:
+            found.append(Problem.TOTAL_DIFFERS)
+        if self.silent:
+            found.append(Problem.SILENT)
+        if self.details.get(Detail.ERROR):
+            found.append(Problem.CONTROLLER_ERROR)
+        return tuple(found)
+
+    def apply_update(self, update: BasketUpdate, now: datetime) -> tuple[BasketEvent, ...]:
+        """Take a snapshot of the contents and what else the basket tells."""
+        self._heard(now)
+        self.online = True
+        if update.basket_id is not None:
+            self.basket_id = update.basket_id
+        for detail, value in update.details.items():
+            # A detail that was never more than null is not there at all.
+            if value is not None or detail in self.details:
+                self.details[detail] = value
+        contents = update.contents
+        if contents is None or contents == self.contents:
+            return ()
+        before, self.contents = self.contents, contents
+        self._price()
+        # Ticked means seen by staff: a piece that came since was not.
+        self.checked = {code for code in self.checked if code in contents and contents[code] <= before.get(code, 0)}
+        if self.rules.running_total and self.active and self.shown_total is not None:
+            self.settling_until = now + SETTLING
+        return self._differences(before, contents)
+
+    def apply_command(self, command: BasketCommand, now: datetime) -> tuple[BasketEvent, ...]:
+        """Take a command that some server gave the basket, ours or another's."""
+        match command.kind:
+            case CommandKind.START:
+                return self._start(now)
+            case CommandKind.END:
+                return self._end()
+            case CommandKind.TOTAL:
+                return self._show(command)
+
+    def apply_availability(self, online: bool, now: datetime) -> None:
+        """Take the controller's last will, or its word that it is back."""
+        self.online = online
+        if online:
+            self._heard(now)
+
+    def pass_time(self, now: datetime) -> bool:
+        """Notice what only a clock tells: silence, a running total that did not arrive. Return whether that changed."""
+        before = self.silent, self.settling_until
+        heard = max(
+            (moment for moment in (self.session_started, self.last_activity) if moment is not None), default=now
+        )
+        self.silent = self.active and self.rules.silence is not None and now - heard > self.rules.silence
+        if self.settling_until is not None and now >= self.settling_until:
+            self.settling_until = None
+        return before != (self.silent, self.settling_until)
+
+    def reprice(self) -> None:
+        """Compute the money anew after the price list changed."""
+        self._price()
+
+    def check(self, code: str, checked: bool) -> None:
+        """Tick a product off as seen by staff, or take that back.
+
+        Raises:
+            KeyError: the product is not in the basket.
+        """
+        if code not in self.contents:
+            raise KeyError(code)
+        if checked:
+            self.checked.add(code)
+        else:
+            self.checked.discard(code)
+
+    def line_price(self, code: str) -> Decimal | None:
+        """Return what all pieces of a product in the basket cost together."""
+        unit = self.prices.unit_price(code)
+        return None if unit is None else unit * self.contents.get(code, 0)
+
+    def _heard(self, now: datetime) -> None:
+        self.silent = False
+        self.last_activity = now
+
+    def _start(self, now: datetime) -> tuple[BasketEvent, ...]:
+        if self.active:
+            return ()  # a repeated start does nothing, in the basket neither
+        self.session_started = now.replace(microsecond=0)
+        self.shown_total = None
+        self.settling_until = None
+        self.checked.clear()
+        return (BasketEvent(EventKind.SESSION_STARTED, self.items, self.total),)
+
+    def _end(self) -> tuple[BasketEvent, ...]:
+        if not self.active:
+            return ()
+        self.session_started = None
+        self.shown_total = None
+        self.settling_until = None
+        self.silent = False
+        return (BasketEvent(EventKind.SESSION_ENDED, self.items, self.total),)
+
+    def _show(self, command: BasketCommand) -> tuple[BasketEvent, ...]:
+        # As the controller: ignored before a start, and when it is another basket's.
+        if not self.active or not same_basket(command.basket_id, self.address):
+            return ()
+        self.settling_until = None
+        if command.total_price == self.shown_total:
+            return ()
+        self.shown_total = command.total_price
+        return (BasketEvent(EventKind.TOTAL_SHOWN, self.items, command.total_price),)
+
+    def _price(self) -> None:
+        unit_price = self.prices.unit_price
+        items = 0
+        priced = Decimal(0)
+        unknown: list[str] = []
+        for code, count in self.contents.items():
+            items += count
+            price = unit_price(code)
+            if price is None:
+                unknown.append(code)
+            else:
+                priced += price * count
+        self.items = items
+        self.priced = priced
+        self.total = None if unknown else priced
+        self.unknown = tuple(unknown)
+
+    def _differences(self, before: Mapping[str, int], after: Mapping[str, int]) -> tuple[BasketEvent, ...]:
+        events: list[BasketEvent] = []
+        for code in (*before, *(code for code in after if code not in before)):
+            difference = after.get(code, 0) - before.get(code, 0)
+            if difference == 0:
+                continue
+            unit = self.prices.unit_price(code)
+            count = abs(difference)
+            price = None if unit is None else unit * count
+            events.append(
+                BasketEvent(EventKind.ITEM_ADDED if difference > 0 else EventKind.ITEM_REMOVED, count, price, code)
+            )
+            if unit is None and code not in before:
+                events.append(BasketEvent(EventKind.UNKNOWN_PRODUCT, count, None, code))
+        return tuple(events)
+
+    def as_json(self) -> JsonObject:
+        """Return what must survive a restart."""
+        return {
+            "root": self.root,
+            "basket_id": self.basket_id,
+            "contents": {**self.contents},
+            "checked": [*sorted(self.checked)],
+            "details": {detail.value: value for detail, value in self.details.items()},
+            "session_started": _moment_text(self.session_started),
+            "last_activity": _moment_text(self.last_activity),
+            "online": self.online,
+            "shown_total": None if self.shown_total is None else str(self.shown_total),
+            "budget": None if self.budget is None else str(self.budget),
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, JsonValue], prices: PriceList, rules: BasketRules) -> Basket:
+        """Restore a basket.
+
+        Raises:
+            KeyError: the stored form has no root.
+        """
+        basket_id = stored.get("basket_id")
+        contents = stored.get("contents")
+        checked = stored.get("checked")
+        details = stored.get("details")
+        online = stored.get("online")
+        basket = cls(
+            root=str(stored["root"]),
+            prices=prices,
+            rules=rules,
+            basket_id=basket_id if isinstance(basket_id, str | int) else None,
+            session_started=_moment(stored.get("session_started")),
+            last_activity=_moment(stored.get("last_activity")),
+            online=online if isinstance(online, bool) else None,
+            shown_total=to_decimal(stored.get("shown_total")),
+            budget=to_decimal(stored.get("budget")),
+        )
+        if isinstance(contents, dict):
+            basket.contents = {code: count for code, value in contents.items() if (count := to_count(value))}
+        if isinstance(checked, list):
+            basket.checked = {code for code in checked if isinstance(code, str) and code in basket.contents}
+        if isinstance(details, dict):
+            basket.details = {
+                detail: to_text(details[detail])
+                if detail in (Detail.LOCATION, Detail.ERROR)
+                else to_float(details[detail])
+                for detail in Detail
+                if detail in details
+            }
+        basket.reprice()
+        return basket
+
+
+def _moment_text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _moment(value: JsonValue) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None

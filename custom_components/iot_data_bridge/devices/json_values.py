@@ -1,0 +1,75 @@
+"""JSON as the field writes it: parsed once, judged value by value."""
+
+from decimal import Decimal, InvalidOperation
+
+import orjson
+
+from .errors import MalformedMessageError
+
+type JsonValue = str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None
+type JsonObject = dict[str, JsonValue]
+
+# Far above what a shop sells or a sensor says, and far below what makes exact arithmetic slow.
+LARGEST_NUMBER = Decimal(10) ** 15
+LONGEST_NUMBER = 40
+
+
+def parse_object(payload: bytes) -> JsonObject:
+    """Return the JSON object of a message.
+
+    Raises:
+        MalformedMessageError: `not_json`, or `not_an_object`.
+    """
+    try:
+        parsed: JsonValue = orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise MalformedMessageError("not_json") from error
+    if not isinstance(parsed, dict):
+        raise MalformedMessageError("not_an_object")
+    return parsed
+
+
+def casefold_keys(value: JsonObject) -> JsonObject:
+    """Return the object with its own keys in one case; of two that differ only in case the last wins."""
+    return {key.casefold(): item for key, item in value.items()}
+
+
+def to_decimal(value: JsonValue) -> Decimal | None:
+    """Return a JSON number, or text that holds one, as the decimal its writer wrote; None when it is no sane number."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    # The shortest text that is the same float is what stood in the message.
+    text = value.strip() if isinstance(value, str) else repr(value)
+    if not text or len(text) > LONGEST_NUMBER:
+        return None
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    if not number.is_finite() or abs(number) > LARGEST_NUMBER:
+        return None
+    return number
+
+
+def to_float(value: JsonValue) -> float | None:
+    """Return a JSON number, or text that holds one, as a float; None when it is not a sane number."""
+    number = to_decimal(value)
+    return None if number is None else float(number)
+
+
+def to_count(value: JsonValue) -> int | None:
+    """Return a whole number that is not negative; None for anything else."""
+    if type(value) is int:
+        return value if 0 <= value <= LARGEST_NUMBER else None
+    number = to_decimal(value)
+    if number is None or number < 0 or number != int(number):
+        return None
+    return int(number)
+
+
+def to_text(value: JsonValue, longest: int = 255) -> str | None:
+    """Return a text, or a number as its text, cut to what a state holds; None for nothing, no text or a container."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    text = str(value).strip()
+    return text[:longest] or None

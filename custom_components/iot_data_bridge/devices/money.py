@@ -1,0 +1,59 @@
+"""Exact money: decimal amounts in a currency that knows how many digits its smallest coin has."""
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+
+DEFAULT_DIGITS = 2
+# ISO 4217, the currencies whose minor unit is not a hundredth.
+_DIGITS = {
+    **dict.fromkeys(
+        (
+            "BIF",
+            "CLP",
+            "DJF",
+            "GNF",
+            "ISK",
+            "JPY",
+            "KMF",
+            "KRW",
+            "PYG",
+            "RWF",
+            "UGX",
+            "UYI",
+            "VND",
+            "VUV",
+            "XAF",
+            "XOF",
+            "XPF",
+        ),
+        0,
+    ),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+    **dict.fromkeys(("CLF", "UYW"), 4),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Currency:
+    """A currency by its ISO 4217 code."""
+
+    code: str
+
+    @property
+    def digits(self) -> int:
+        """Return the digits after the point of the smallest amount."""
+        return _DIGITS.get(self.code, DEFAULT_DIGITS)
+
+    @property
+    def smallest(self) -> Decimal:
+        """Return the smallest amount, for example 1 for KRW and 0.01 for EUR."""
+        return Decimal(1).scaleb(-self.digits)
+
+    def round(self, amount: Decimal) -> Decimal:
+        """Return the nearest amount that can be paid; a half goes up, as at a till."""
+        return amount.quantize(self.smallest, rounding=ROUND_HALF_UP)
+
+    def plain(self, amount: Decimal) -> int | str:
+        """Return the amount for JSON without a binary float: an integer where the currency has no coins, else text."""
+        rounded = self.round(amount)
+        return int(rounded) if self.digits == 0 else str(rounded)

@@ -1,0 +1,30 @@
+"""What to send along with a bug report."""
+
+from homeassistant.components import mqtt
+from homeassistant.core import HomeAssistant
+
+from .devices.json_values import JsonObject, JsonValue
+from .hub import SiteConfigEntry
+
+
+async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: SiteConfigEntry) -> dict[str, JsonValue]:
+    """Return settings, counters and what the devices said last. The broker's password is the MQTT integration's."""
+    hub = entry.runtime_data
+    topics = hub.settings.topics
+    refused: JsonObject = {
+        f"{channel.value}: {reason}": count for (channel, reason), count in sorted(hub.refused.items())
+    }
+    return {
+        "data": dict(entry.data),
+        "options": dict(entry.options),
+        "topic_filters": [*topics.filters()],
+        "connected": mqtt.is_connected(hass),
+        "currency": hub.settings.currency.code,
+        "products": len(hub.prices),
+        "refused_messages": refused,
+        "site": hub.site.site.as_json(),
+        "baskets": [device.basket.as_json() for device in hub.baskets.values()],
+        "printers": [device.printer.as_json() for device in hub.printers.values()],
+        "bridges": [device.bridge.as_json() for device in hub.bridges.values()],
+        "bridged": [device.device.as_json() for device in hub.bridged.values()],
+    }

@@ -1,0 +1,69 @@
+"""Event entities: what happens to a basket, as the stable base of automations."""
+
+from collections.abc import Iterator
+from typing import override
+
+from homeassistant.components.event import EventEntity
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .devices.basket import BasketEvent, EventKind
+from .entity import FieldEntity
+from .field_devices import BasketDevice, FieldDevice
+from .hub import SiteConfigEntry
+
+PARALLEL_UPDATES = 0
+
+
+async def async_setup_entry(
+    hass: HomeAssistant, entry: SiteConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
+) -> None:
+    """Add the events of every basket there is and every one to come."""
+    entry.runtime_data.add_platform(async_add_entities, _build)
+
+
+def _build(device: FieldDevice) -> Iterator[EventEntity]:
+    if isinstance(device, BasketDevice) and device.claim("event:activity"):
+        yield BasketEvents(device)
+
+
+class BasketEvents(FieldEntity[BasketDevice, None], EventEntity):
+    """What happened to a basket last."""
+
+    def __init__(self, device: BasketDevice) -> None:
+        super().__init__(device, "activity")
+        self._attr_event_types = [kind.value for kind in EventKind]
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        await super().async_added_to_hass()
+        # Only a fully added entity writes states, and each event that waited must become one.
+        begin = self.hass.loop.call_soon(self._follow)
+        self.async_on_remove(begin.cancel)
+
+    @callback
+    def _follow(self) -> None:
+        self.async_on_remove(self._device.attach_event_sink(self._happened))
+
+    @override
+    def _read(self) -> None:
+        """Events are told, not compared."""
+
+    @override
+    def _show(self, value: None) -> None:
+        """Events are told, not compared."""
+
+    @callback
+    def _happened(self, event: BasketEvent) -> None:
+        basket, currency = self._device.basket, self._device.currency
+        self._trigger_event(
+            event.kind,
+            {
+                "product": event.product,
+                "name": None if event.product is None else basket.prices.name(event.product),
+                "count": event.count,
+                "price": None if event.price is None else currency.plain(event.price),
+                "basket": basket.root,
+            },
+        )
+        self.async_write_ha_state()

@@ -1,0 +1,153 @@
+"""The devices of the field as Home Assistant holds them: the model, its entry in the registry, its entities."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from homeassistant.helpers.device_registry import DeviceInfo
+
+from .const import DOMAIN
+from .devices.basket import Basket, BasketEvent
+from .devices.bridged import Bridge, BridgedDevice
+from .devices.money import Currency
+from .devices.printer import Printer
+from .devices.site import Site
+
+# An event entity that is still being added takes its first events from here; a disabled one never does.
+MOST_WAITING_EVENTS = 1000
+
+
+class Refreshing(Protocol):
+    """An entity that writes its state when that changed."""
+
+    def refresh(self) -> None:
+        """Compare with the device and write the difference."""
+
+
+class FieldDevice:
+    """One device; `key` identifies it on the wire and in storage, for example `basket:basket/1`."""
+
+    def __init__(self, key: str, info: DeviceInfo) -> None:
+        self.key = key
+        self.info = info
+        self.info["identifiers"] = {(DOMAIN, key)}
+        # Whether what the device says can reach us; set by the hub.
+        self.reachable = True
+        self._entities: list[Refreshing] = []
+        self._claimed: set[str] = set()
+
+    def claim(self, unique_id: str) -> bool:
+        """Reserve a unique id for an entity that is about to be built; False when there is one already."""
+        if unique_id in self._claimed:
+            return False
+        self._claimed.add(unique_id)
+        return True
+
+    def release(self, unique_id: str) -> None:
+        """Let an entity be built again after it was removed for good."""
+        self._claimed.discard(unique_id)
+
+    def attach(self, entity: Refreshing) -> Callable[[], None]:
+        """Let an entity follow the device until the returned function is called."""
+        self._entities.append(entity)
+
+        def detach() -> None:
+            self._entities.remove(entity)
+
+        return detach
+
+    def refresh(self) -> None:
+        """Let every entity write what changed."""
+        for entity in self._entities:
+            entity.refresh()
+
+
+class BasketDevice(FieldDevice):
+    """A smart basket."""
+
+    def __init__(self, basket: Basket, currency: Currency, site_device_id: str) -> None:
+        super().__init__(
+            f"basket:{basket.root}",
+            DeviceInfo(
+                model="Smart basket",
+                translation_key="basket",
+                translation_placeholders={"name": basket.name},
+                via_device_id=site_device_id,
+            ),
+        )
+        self.basket = basket
+        self.currency = currency
+        self.waiting_events: deque[BasketEvent] = deque(maxlen=MOST_WAITING_EVENTS)
+        self._event_sink: Callable[[BasketEvent], None] | None = None
+
+    def attach_event_sink(self, sink: Callable[[BasketEvent], None]) -> Callable[[], None]:
+        """Send events to `sink`, beginning with those that wait, until the returned function is called."""
+        self._event_sink = sink
+        while self.waiting_events:
+            sink(self.waiting_events.popleft())
+
+        def detach() -> None:
+            self._event_sink = None
+
+        return detach
+
+    def tell(self, events: Iterable[BasketEvent]) -> None:
+        """Pass on what happened, each one by itself."""
+        for event in events:
+            if self._event_sink is None:
+                self.waiting_events.append(event)
+            else:
+                self._event_sink(event)
+
+
+class PrinterDevice(FieldDevice):
+    """A 3D printer."""
+
+    def __init__(self, printer: Printer, site_device_id: str) -> None:
+        super().__init__(
+            f"printer:{printer.uuid}",
+            DeviceInfo(
+                model="3D printer (OctoPrint, FACTOR)",
+                serial_number=printer.uuid,
+                translation_key="printer",
+                translation_placeholders={"name": printer.uuid.split("-", maxsplit=1)[0]},
+                via_device_id=site_device_id,
+            ),
+        )
+        self.printer = printer
+
+
+class BridgeDevice(FieldDevice):
+    """A bridge."""
+
+    def __init__(self, bridge: Bridge, site_device_id: str) -> None:
+        info = DeviceInfo(model="IoT Data Bridge", name=bridge.name, via_device_id=site_device_id)
+        if bridge.version is not None:
+            info["sw_version"] = bridge.version
+        super().__init__(f"bridge:{bridge.bridge_id}", info)
+        self.bridge = bridge
+
+
+class BridgedFieldDevice(FieldDevice):
+    """A device behind a bridge."""
+
+    def __init__(self, device: BridgedDevice, bridge_device_id: str) -> None:
+        super().__init__(
+            bridged_key(device.bridge.bridge_id, device.device_id),
+            DeviceInfo(name=device.name, model="Bridged device", via_device_id=bridge_device_id),
+        )
+        self.device = device
+
+
+class SiteDevice(FieldDevice):
+    """The shop itself."""
+
+    def __init__(self, entry_id: str, site: Site, currency: Currency, info: DeviceInfo) -> None:
+        super().__init__(f"site:{entry_id}", info)
+        self.site = site
+        self.currency = currency
+
+
+def bridged_key(bridge_id: str, device_id: str) -> str:
+    """Return the key of a device behind a bridge."""
+    return f"bridged:{bridge_id}:{device_id}"

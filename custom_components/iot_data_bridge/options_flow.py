@@ -1,0 +1,169 @@
+"""Changing how a site behaves, and its price list."""
+
+from typing import Any
+
+import voluptuous as vol
+from homeassistant.components.file_upload import process_uploaded_file
+from homeassistant.config_entries import ConfigFlowResult, OptionsFlowWithReload
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.selector import (
+    BooleanSelector,
+    FileSelector,
+    FileSelectorConfig,
+    NumberSelector,
+    NumberSelectorConfig,
+    NumberSelectorMode,
+    TextSelector,
+    TextSelectorConfig,
+)
+
+from .const import (
+    CONF_COMMAND_EXPIRY,
+    CONF_CURRENCY,
+    CONF_RUNNING_TOTAL,
+    CONF_SILENCE_MINUTES,
+    DEFAULT_COMMAND_EXPIRY,
+    DEFAULT_SILENCE_MINUTES,
+)
+from .devices.money import Currency
+from .devices.products import PriceListChange, PriceListError, Product, read_price_list
+from .hub import Hub
+
+CONF_FILE = "file"
+CONF_REMOVE_OTHERS = "remove_others"
+CONF_TEXT = "text"
+LARGEST_FILE = 5_000_000
+MOST_PREVIEWED = 20
+
+IMPORT_SCHEMA = vol.Schema(
+    {
+        vol.Optional(CONF_FILE): FileSelector(FileSelectorConfig(accept=".csv,.yaml,.yml,text/csv")),
+        vol.Optional(CONF_TEXT): TextSelector(TextSelectorConfig(multiline=True)),
+        vol.Optional(CONF_REMOVE_OTHERS, default=False): BooleanSelector(),
+    }
+)
+
+
+class SiteOptionsFlow(OptionsFlowWithReload):
+    """A menu: settings, or a price list with a look at what it changes."""
+
+    def __init__(self) -> None:
+        self._products: list[Product] = []
+        self._remove_others = False
+
+    async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Choose what to change."""
+        return self.async_show_menu(step_id="init", menu_options=["settings", "import_prices"])
+
+    async def async_step_settings(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Change how the site behaves."""
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            try:
+                cv.currency(user_input[CONF_CURRENCY])
+            except vol.Invalid:
+                errors[CONF_CURRENCY] = "invalid_currency"
+            else:
+                return self.async_create_entry(
+                    data={
+                        **user_input,
+                        CONF_SILENCE_MINUTES: int(user_input[CONF_SILENCE_MINUTES]),
+                        CONF_COMMAND_EXPIRY: int(user_input[CONF_COMMAND_EXPIRY]),
+                    }
+                )
+        schema = vol.Schema(
+            {
+                vol.Required(CONF_CURRENCY, default=self.hass.config.currency): TextSelector(),
+                vol.Required(CONF_RUNNING_TOTAL, default=False): BooleanSelector(),
+                vol.Required(CONF_SILENCE_MINUTES, default=DEFAULT_SILENCE_MINUTES): _number(0, 1440, "min"),
+                vol.Required(CONF_COMMAND_EXPIRY, default=DEFAULT_COMMAND_EXPIRY): _number(1, 86_400, "s"),
+            }
+        )
+        return self.async_show_form(
+            step_id="settings",
+            data_schema=self.add_suggested_values_to_schema(schema, user_input or self.config_entry.options),
+            errors=errors,
+        )
+
+    async def async_step_import_prices(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Take a price list as a file or as text."""
+        errors: dict[str, str] = {}
+        placeholders = {"position": ""}
+        if user_input is not None:
+            try:
+                self._products = await self._async_read(user_input)
+            except PriceListError as error:
+                errors["base"] = error.reason
+                placeholders["position"] = str(error.position)
+            else:
+                self._remove_others = user_input[CONF_REMOVE_OTHERS]
+                return await self.async_step_preview()
+        return self.async_show_form(
+            step_id="import_prices",
+            data_schema=self.add_suggested_values_to_schema(IMPORT_SCHEMA, user_input),
+            errors=errors,
+            description_placeholders=placeholders,
+        )
+
+    async def async_step_preview(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Show what the new list changes, and change it when the user agrees."""
+        hub: Hub = self.config_entry.runtime_data
+        change = hub.prices.change_to(self._products, keep_others=not self._remove_others)
+        if user_input is None:
+            return self.async_show_form(
+                step_id="preview",
+                data_schema=vol.Schema({}),
+                description_placeholders={
+                    "added": str(len(change.added)),
+                    "changed": str(len(change.changed)),
+                    "removed": str(len(change.removed)),
+                    "changes": _describe(change, hub.settings.currency),
+                },
+            )
+        await hub.async_change_products(change)
+        return self.async_create_entry(data=dict(self.config_entry.options))
+
+    async def _async_read(self, user_input: dict[str, Any]) -> list[Product]:
+        text: str = user_input.get(CONF_TEXT) or ""
+        if file_id := user_input.get(CONF_FILE):
+            text = await self.hass.async_add_executor_job(self._read_file, file_id)
+        return await self.hass.async_add_executor_job(read_price_list, text)
+
+    def _read_file(self, file_id: str) -> str:
+        try:
+            with process_uploaded_file(self.hass, file_id) as path:
+                if path.stat().st_size > LARGEST_FILE:
+                    raise PriceListError("file_too_large")
+                raw = path.read_bytes()
+        except ValueError as error:
+            if isinstance(error, PriceListError):
+                raise
+            raise PriceListError("file_gone") from error
+        for encoding in ("utf-8-sig", "cp949"):
+            # Spreadsheets in Korea still write code page 949.
+            try:
+                return raw.decode(encoding)
+            except UnicodeDecodeError:
+                continue
+        raise PriceListError("not_text")
+
+
+def _number(smallest: int, largest: int, unit: str) -> NumberSelector:
+    return NumberSelector(
+        NumberSelectorConfig(min=smallest, max=largest, step=1, mode=NumberSelectorMode.BOX, unit_of_measurement=unit)
+    )
+
+
+def _describe(change: PriceListChange, currency: Currency) -> str:
+    """Return a change as a Markdown list, the first lines of it when it is long."""
+
+    def price(product: Product) -> str:
+        return f"{product.unit_price(currency):,} {currency.code}"
+
+    lines = [
+        *(f"- **+** {product.code} {product.name}: {price(product)}" for product in change.added),
+        *(f"- **~** {new.code} {new.name}: {price(old)} → {price(new)}" for old, new in change.changed),
+        *(f"- **−** {product.code} {product.name}: {price(product)}" for product in change.removed),  # noqa: RUF001 -- a minus
+    ]
+    more = len(lines) - MOST_PREVIEWED
+    return "\n".join([*lines[:MOST_PREVIEWED], *([f"- … +{more}"] if more > 0 else [])])

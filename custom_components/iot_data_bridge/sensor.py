@@ -1,0 +1,286 @@
+"""Sensors: what a device tells and what follows from it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import override
+
+from homeassistant.components.sensor import (
+    DEVICE_CLASS_STATE_CLASSES,
+    SensorDeviceClass,
+    SensorEntity,
+    SensorEntityDescription,
+    SensorStateClass,
+)
+from homeassistant.components.sensor.const import DEVICE_CLASS_UNITS
+from homeassistant.const import (
+    PERCENTAGE,
+    SIGNAL_STRENGTH_DECIBELS_MILLIWATT,
+    EntityCategory,
+    UnitOfMass,
+    UnitOfTemperature,
+)
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.typing import StateType
+
+from .devices.basket import Basket
+from .devices.basket_messages import Detail
+from .devices.bridged import BridgedObject, ValueType
+from .devices.money import Currency
+from .devices.printer import Printer, PrinterState
+from .devices.site import Site
+from .entity import FieldEntity, unique_id
+from .field_devices import BasketDevice, BridgedFieldDevice, FieldDevice, PrinterDevice, SiteDevice
+from .hub import SiteConfigEntry
+
+PARALLEL_UPDATES = 0
+
+type SensorValue = StateType | datetime | Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSensorDescription[ModelT](SensorEntityDescription):
+    """A sensor that shows one fact of a model; `money` takes unit and digits from the site's currency."""
+
+    value_fn: Callable[[ModelT], SensorValue]
+    exists_fn: Callable[[ModelT], bool] = lambda _: True
+    money: bool = False
+
+
+def _minute(moment: datetime | None) -> datetime | None:
+    # To the minute: a basket that speaks every second would otherwise write a state and a database row every second.
+    return None if moment is None else moment.replace(second=0, microsecond=0)
+
+
+def _detail(detail: Detail) -> Callable[[Basket], SensorValue]:
+    return lambda basket: basket.details.get(detail)
+
+
+def _has_detail(detail: Detail) -> Callable[[Basket], bool]:
+    return lambda basket: detail in basket.details
+
+
+BASKET_SENSORS: tuple[ModelSensorDescription[Basket], ...] = (
+    ModelSensorDescription(
+        key="session",
+        device_class=SensorDeviceClass.ENUM,
+        options=["idle", "active"],
+        value_fn=lambda basket: "active" if basket.active else "idle",
+    ),
+    ModelSensorDescription(key="items", state_class=SensorStateClass.MEASUREMENT, value_fn=lambda basket: basket.items),
+    ModelSensorDescription(
+        key="distinct_products", state_class=SensorStateClass.MEASUREMENT, value_fn=lambda basket: len(basket.contents)
+    ),
+    ModelSensorDescription(
+        key="total_price", device_class=SensorDeviceClass.MONETARY, money=True, value_fn=lambda basket: basket.total
+    ),
+    ModelSensorDescription(
+        key="session_started", device_class=SensorDeviceClass.TIMESTAMP, value_fn=lambda basket: basket.session_started
+    ),
+    ModelSensorDescription(
+        key="last_activity",
+        device_class=SensorDeviceClass.TIMESTAMP,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value_fn=lambda basket: _minute(basket.last_activity),
+    ),
+    ModelSensorDescription(
+        key="weight",
+        device_class=SensorDeviceClass.WEIGHT,
+        state_class=SensorStateClass.MEASUREMENT,
+        native_unit_of_measurement=UnitOfMass.GRAMS,
+        suggested_display_precision=0,
+        value_fn=_detail(Detail.WEIGHT),
+        exists_fn=_has_detail(Detail.WEIGHT),
+    ),
+    ModelSensorDescription(
+        key="battery",
+        device_class=SensorDeviceClass.BATTERY,
+        state_class=SensorStateClass.MEASUREMENT,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        native_unit_of_measurement=PERCENTAGE,
+        value_fn=_detail(Detail.BATTERY),
+        exists_fn=_has_detail(Detail.BATTERY),
+    ),
+    ModelSensorDescription(
+        key="signal_strength",
+        device_class=SensorDeviceClass.SIGNAL_STRENGTH,
+        state_class=SensorStateClass.MEASUREMENT,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        native_unit_of_measurement=SIGNAL_STRENGTH_DECIBELS_MILLIWATT,
+        value_fn=_detail(Detail.SIGNAL_STRENGTH),
+        exists_fn=_has_detail(Detail.SIGNAL_STRENGTH),
+    ),
+    ModelSensorDescription(key="location", value_fn=_detail(Detail.LOCATION), exists_fn=_has_detail(Detail.LOCATION)),
+    ModelSensorDescription(
+        key="error",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value_fn=_detail(Detail.ERROR),
+        exists_fn=_has_detail(Detail.ERROR),
+    ),
+)
+
+SITE_SENSORS: tuple[ModelSensorDescription[Site], ...] = (
+    ModelSensorDescription(
+        key="baskets_in_use", state_class=SensorStateClass.MEASUREMENT, value_fn=lambda site: site.baskets_in_use
+    ),
+    ModelSensorDescription(
+        key="baskets_idle", state_class=SensorStateClass.MEASUREMENT, value_fn=lambda site: site.baskets_idle
+    ),
+    ModelSensorDescription(
+        key="items_out", state_class=SensorStateClass.MEASUREMENT, value_fn=lambda site: site.items_out
+    ),
+    ModelSensorDescription(
+        key="value_on_the_floor",
+        device_class=SensorDeviceClass.MONETARY,
+        money=True,
+        value_fn=lambda site: site.value_on_the_floor,
+    ),
+    ModelSensorDescription(
+        key="sessions_today", state_class=SensorStateClass.TOTAL_INCREASING, value_fn=lambda site: site.sessions_today
+    ),
+    ModelSensorDescription(
+        key="revenue_today",
+        device_class=SensorDeviceClass.MONETARY,
+        money=True,
+        value_fn=lambda site: site.revenue_today,
+    ),
+)
+
+
+def _temperature(key: str, value_fn: Callable[[Printer], SensorValue]) -> ModelSensorDescription[Printer]:
+    return ModelSensorDescription(
+        key=key,
+        device_class=SensorDeviceClass.TEMPERATURE,
+        state_class=SensorStateClass.MEASUREMENT,
+        native_unit_of_measurement=UnitOfTemperature.CELSIUS,
+        suggested_display_precision=1,
+        value_fn=value_fn,
+    )
+
+
+PRINTER_SENSORS: tuple[ModelSensorDescription[Printer], ...] = (
+    ModelSensorDescription(
+        key="state",
+        device_class=SensorDeviceClass.ENUM,
+        options=[state.value for state in PrinterState],
+        value_fn=lambda printer: printer.state,
+    ),
+    ModelSensorDescription(
+        key="progress",
+        state_class=SensorStateClass.MEASUREMENT,
+        native_unit_of_measurement=PERCENTAGE,
+        suggested_display_precision=0,
+        value_fn=lambda printer: printer.progress,
+    ),
+    ModelSensorDescription(key="file", value_fn=lambda printer: printer.file_name),
+    _temperature("nozzle_temperature", lambda printer: printer.nozzle_temperature),
+    _temperature("nozzle_target", lambda printer: printer.nozzle_target),
+    _temperature("bed_temperature", lambda printer: printer.bed_temperature),
+    _temperature("bed_target", lambda printer: printer.bed_target),
+)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant, entry: SiteConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
+) -> None:
+    """Add sensors for every device there is and every one to come."""
+    entry.runtime_data.add_platform(async_add_entities, _build)
+
+
+def _build(device: FieldDevice) -> Iterator[SensorEntity]:
+    match device:
+        case BasketDevice():
+            yield from _build_models(device, device.basket, BASKET_SENSORS, device.currency)
+        case PrinterDevice():
+            yield from _build_models(device, device.printer, PRINTER_SENSORS, None)
+        case SiteDevice():
+            yield from _build_models(device, device.site, SITE_SENSORS, device.currency)
+        case BridgedFieldDevice():
+            for described in device.device.objects.values():
+                if described.value_type is not ValueType.BOOLEAN and device.claim(f"sensor:{described.name}"):
+                    yield BridgedSensor(device, described)
+
+
+def _build_models[ModelT](
+    device: FieldDevice,
+    model: ModelT,
+    descriptions: tuple[ModelSensorDescription[ModelT], ...],
+    currency: Currency | None,
+) -> Iterator[ModelSensor[ModelT]]:
+    for description in descriptions:
+        if description.exists_fn(model) and device.claim(f"sensor:{description.key}"):
+            yield ModelSensor(device, model, description, currency)
+
+
+class ModelSensor[ModelT](FieldEntity[FieldDevice, SensorValue], SensorEntity):
+    """One fact of a basket, a printer or the site."""
+
+    entity_description: ModelSensorDescription[ModelT]
+
+    def __init__(
+        self,
+        device: FieldDevice,
+        model: ModelT,
+        description: ModelSensorDescription[ModelT],
+        currency: Currency | None,
+    ) -> None:
+        super().__init__(device, description.key)
+        self.entity_description = description
+        self._model = model
+        self._value_fn = description.value_fn
+        if description.money and currency is not None:
+            self._attr_native_unit_of_measurement = currency.code
+            self._attr_suggested_display_precision = currency.digits
+
+    @override
+    def _read(self) -> SensorValue:
+        return self._value_fn(self._model)
+
+    @override
+    def _show(self, value: SensorValue) -> None:
+        self._attr_native_value = value
+
+
+class BridgedSensor(FieldEntity[BridgedFieldDevice, SensorValue], SensorEntity):
+    """One object of a bridged device, named as in the catalog."""
+
+    def __init__(self, device: BridgedFieldDevice, described: BridgedObject) -> None:
+        super().__init__(device, "object")
+        self._attr_unique_id = unique_id(device, described.name)
+        self._attr_translation_placeholders = {"object": described.name}
+        self._object = described.name
+        if described.value_type is ValueType.TEXT:
+            return
+        self._attr_native_unit_of_measurement = described.unit
+        self._attr_device_class = _device_class(described)
+        self._attr_state_class = _state_class(described, self._attr_device_class)
+
+    @override
+    def _read(self) -> SensorValue:
+        return self._device.device.values.get(self._object)
+
+    @override
+    def _show(self, value: SensorValue) -> None:
+        self._attr_native_value = value
+
+
+def _device_class(described: BridgedObject) -> SensorDeviceClass | None:
+    """Return the catalog's device class if Home Assistant has it for a number with this unit."""
+    try:
+        device_class = SensorDeviceClass(described.device_class or "")
+    except ValueError:
+        return None
+    units = DEVICE_CLASS_UNITS.get(device_class)
+    return device_class if units is not None and described.unit in units else None
+
+
+def _state_class(described: BridgedObject, device_class: SensorDeviceClass | None) -> SensorStateClass | None:
+    try:
+        state_class = SensorStateClass(described.state_class or "")
+    except ValueError:
+        return None
+    if device_class is not None and state_class not in DEVICE_CLASS_STATE_CLASSES.get(device_class, set()):
+        return None
+    return state_class

@@ -1,0 +1,60 @@
+"""A config entry's settings as values with types."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Self
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant
+
+from .const import (
+    CONF_BASKET_ROOTS,
+    CONF_BRIDGE_ID,
+    CONF_COMMAND_EXPIRY,
+    CONF_CURRENCY,
+    CONF_PRINTERS,
+    CONF_RUNNING_TOTAL,
+    CONF_SILENCE_MINUTES,
+    DEFAULT_BASKET_ROOTS,
+    DEFAULT_COMMAND_EXPIRY,
+    DEFAULT_SILENCE_MINUTES,
+    EVERY_BRIDGE,
+)
+from .devices.basket import BasketRules
+from .devices.money import Currency
+from .devices.topics import SiteTopics
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSettings:
+    """What a site reads and how it behaves; `command_expiry` in seconds."""
+
+    topics: SiteTopics
+    currency: Currency
+    rules: BasketRules
+    command_expiry: int
+
+    @classmethod
+    def of(cls, hass: HomeAssistant, entry: ConfigEntry) -> Self:
+        """Read the settings of an entry."""
+        options = entry.options
+        minutes: int = options.get(CONF_SILENCE_MINUTES, DEFAULT_SILENCE_MINUTES)
+        return cls(
+            topics=topics_of(entry),
+            currency=Currency(options.get(CONF_CURRENCY, hass.config.currency)),
+            rules=BasketRules(
+                silence=timedelta(minutes=minutes) if minutes else None,
+                running_total=options.get(CONF_RUNNING_TOTAL, False),
+            ),
+            command_expiry=options.get(CONF_COMMAND_EXPIRY, DEFAULT_COMMAND_EXPIRY),
+        )
+
+
+def topics_of(entry: ConfigEntry) -> SiteTopics:
+    """Return the topic namespace of an entry."""
+    data = entry.data
+    return SiteTopics(
+        basket_roots=tuple(data.get(CONF_BASKET_ROOTS, DEFAULT_BASKET_ROOTS)),
+        printers=data.get(CONF_PRINTERS, True),
+        bridge_id=data.get(CONF_BRIDGE_ID, EVERY_BRIDGE),
+    )
