@@ -51,7 +51,7 @@ class SiteOptionsFlow(OptionsFlowWithReload):
         self._products: list[Product] = []
         self._remove_others = False
 
-    async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+    async def async_step_init(self, _: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Choose what to change."""
         return self.async_show_menu(step_id="init", menu_options=["settings", "import_prices"])
 
