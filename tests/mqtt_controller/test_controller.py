@@ -1,0 +1,323 @@
+"""What a basket does with commands and cycles: session, display, updates."""
+
+from collections.abc import Iterable
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mqtt_controller.controller import Controller, update_payload
+from mqtt_controller.displays import DisplayError, Lines
+from mqtt_controller.poller import Cycle
+from mqtt_controller.presence import Sighting
+
+
+class RecordingPolling:
+    """Which session is polled, None while nothing is."""
+
+    def __init__(self) -> None:
+        self.session: int | None = None
+        self.starts = 0
+
+    def start(self, session: int) -> None:
+        self.session = session
+        self.starts += 1
+
+    def stop(self) -> None:
+        self.session = None
+
+
+class RecordingDisplay:
+    """What is on the display, None while it is dark."""
+
+    def __init__(self) -> None:
+        self.lines: Lines | None = ("never", "set")
+        self.broken = False
+
+    def show(self, lines: Lines) -> None:
+        if self.broken:
+            raise DisplayError("no answer")
+        self.lines = lines
+
+    def off(self) -> None:
+        if self.broken:
+            raise DisplayError("no answer")
+        self.lines = None
+
+    def close(self) -> None:
+        pass
+
+
+class RecordingUpdates:
+    """What reached the broker while it was there."""
+
+    def __init__(self) -> None:
+        self.connected = True
+        self.sent: list[bytes] = []
+
+    def send(self, payload: bytes) -> bool:
+        if self.connected:
+            self.sent.append(payload)
+        return self.connected
+
+
+class Basket:
+    """A controller with everything around it recorded."""
+
+    def __init__(self, basket_id: str = "1") -> None:
+        self.polling = RecordingPolling()
+        self.display = RecordingDisplay()
+        self.updates = RecordingUpdates()
+        self.controller = Controller(basket_id, self.polling, self.display, self.updates)
+
+    def command(self, payload: str) -> None:
+        self.controller.command(payload.encode())
+
+    def sees(self, *codes: str, session: int | None = None) -> None:
+        serials = [codes[:place].count(code) for place, code in enumerate(codes)]
+        sightings = [
+            Sighting(code.encode() + serial.to_bytes(8, "big"), -40)
+            for code, serial in zip(codes, serials, strict=True)
+        ]
+        number = session if session is not None else self.polling.session or 0
+        self.controller.cycle(Cycle(number, {"reader": sightings}))
+
+    @property
+    def sent(self) -> list[dict[str, int]]:
+        return [orjson.loads(payload)["list"] for payload in self.updates.sent]
+
+
+@pytest.fixture
+def basket() -> Basket:
+    return Basket()
+
+
+def test_before_a_start_the_display_is_dark_and_nothing_is_polled(basket: Basket) -> None:
+    assert basket.display.lines is None
+    assert basket.polling.session is None
+
+
+def test_start_polls_and_shows_zero(basket: Basket) -> None:
+    basket.command("start")
+    assert basket.polling.session is not None
+    assert basket.display.lines == ("Total Price:", "0 원")
+
+
+def test_end_stops_polling_and_darkens_the_display(basket: Basket) -> None:
+    basket.command("start")
+    basket.command('{"msg":"end"}')
+    assert basket.polling.session is None
+    assert basket.display.lines is None
+
+
+def test_repeated_starts_and_ends_do_nothing(basket: Basket) -> None:
+    basket.command("end")
+    assert basket.polling.starts == 0
+    basket.command("start")
+    basket.command('{"msg":"total","payload":{"basketid":1,"totalprice":12345}}')
+    basket.command("start")
+    assert basket.polling.starts == 1
+    assert basket.display.lines == ("Total Price:", "12,345 원")
+
+
+def test_total_is_shown(basket: Basket) -> None:
+    basket.command("start")
+    basket.command('{"msg":"total","payload":{"basketId":"1","totalPrice":"12345"}}')
+    assert basket.display.lines == ("Total Price:", "12,345 원")
+
+
+def test_total_is_ignored_before_a_start_and_after_an_end(basket: Basket) -> None:
+    total = '{"msg":"total","payload":{"basketid":1,"totalprice":12345}}'
+    basket.command(total)
+    assert basket.display.lines is None
+    basket.command("start")
+    basket.command("end")
+    basket.command(total)
+    assert basket.display.lines is None
+
+
+def test_another_baskets_total_is_ignored(basket: Basket) -> None:
+    basket.command("start")
+    basket.command('{"msg":"total","payload":{"basketid":2,"totalprice":12345}}')
+    assert basket.display.lines == ("Total Price:", "0 원")
+
+
+def test_a_new_session_shows_zero_again(basket: Basket) -> None:
+    basket.command("start")
+    basket.command('{"msg":"total","payload":{"basketid":1,"totalprice":12345}}')
+    basket.command("end")
+    basket.command("start")
+    assert basket.display.lines == ("Total Price:", "0 원")
+
+
+@pytest.mark.parametrize(
+    ("basket_id", "written"),
+    [
+        ("1", "1"),
+        ("015", "15"),
+        ("unit0001", '"unit0001"'),
+        ("1234567890123456", '"1234567890123456"'),
+        ("²", '"²"'),
+    ],
+)
+def test_an_update_is_the_full_snapshot_with_the_baskets_id(basket_id: str, written: str) -> None:
+    payload = update_payload(basket_id, {"MLON": 2, "WTMN": 1}).decode()
+    assert payload == f'{{"id":{written},"list":{{"MLON":2,"WTMN":1}}}}'
+
+
+def test_an_update_is_sent_once_after_start_and_then_on_change(basket: Basket) -> None:
+    basket.command("start")
+    basket.sees("MLON", "MLON", "WTMN")
+    basket.sees("MLON", "MLON", "WTMN")
+    basket.sees("MLON", "MLON", "WTMN", "MILK")
+    assert basket.sent == [{"MLON": 2, "WTMN": 1}, {"MILK": 1, "MLON": 2, "WTMN": 1}]
+
+
+def test_an_empty_basket_is_sent_as_empty(basket: Basket) -> None:
+    basket.command("start")
+    basket.sees()
+    assert basket.updates.sent == [b'{"id":1,"list":{}}']
+
+
+def test_an_unchanged_basket_is_sent_once_more_after_the_next_start(basket: Basket) -> None:
+    for _ in range(2):
+        basket.command("start")
+        basket.sees("MLON")
+        basket.sees("MLON")
+        basket.command("end")
+    assert basket.sent == [{"MLON": 1}, {"MLON": 1}]
+
+
+def test_what_the_last_customer_had_is_not_the_next_ones(basket: Basket) -> None:
+    basket.command("start")
+    basket.sees("MLON")
+    basket.command("end")
+    basket.command("start")
+    basket.sees()
+    assert basket.sent == [{"MLON": 1}, {}]
+
+
+def test_a_cycle_that_ends_after_the_session_is_not_sent(basket: Basket) -> None:
+    basket.command("start")
+    first = basket.polling.session
+    basket.command("end")
+    basket.sees("MLON", session=first)
+    basket.command("start")
+    basket.sees("MLON", session=first)
+    assert basket.sent == []
+
+
+def test_while_the_broker_is_away_only_the_latest_contents_wait(basket: Basket) -> None:
+    basket.command("start")
+    basket.sees("MLON")
+    basket.updates.connected = False
+    basket.sees("MLON", "WTMN")
+    basket.sees("MLON", "WTMN", "MILK")
+    basket.updates.connected = True
+    basket.controller.connected()
+    assert basket.sent == [{"MLON": 1}, {"MILK": 1, "MLON": 1, "WTMN": 1}]
+
+
+def test_contents_that_could_not_be_sent_are_sent_even_after_the_end(basket: Basket) -> None:
+    basket.command("start")
+    basket.updates.connected = False
+    basket.sees("MLON")
+    basket.command("end")
+    basket.updates.connected = True
+    basket.controller.connected()
+    basket.controller.connected()
+    assert basket.sent == [{"MLON": 1}]
+
+
+def test_a_running_session_is_sent_again_after_a_reconnect_for_qos_0_may_have_been_lost(basket: Basket) -> None:
+    basket.command("start")
+    basket.sees("MLON")
+    basket.controller.connected()
+    assert basket.sent == [{"MLON": 1}, {"MLON": 1}]
+
+
+def test_a_reconnect_before_the_first_cycle_sends_nothing(basket: Basket) -> None:
+    basket.command("start")
+    basket.controller.connected()
+    assert basket.sent == []
+
+
+def test_a_reconnect_at_rest_sends_nothing(basket: Basket) -> None:
+    basket.command("start")
+    basket.sees("MLON")
+    basket.command("end")
+    basket.controller.connected()
+    assert basket.sent == [{"MLON": 1}]
+
+
+def test_the_last_customers_contents_are_not_sent_into_the_next_session(basket: Basket) -> None:
+    basket.command("start")
+    basket.sees("MLON")
+    basket.command("end")
+    basket.command("start")
+    basket.controller.connected()
+    assert basket.sent == [{"MLON": 1}]
+
+
+def test_a_broken_display_does_not_stop_the_basket(basket: Basket, caplog: pytest.LogCaptureFixture) -> None:
+    basket.display.broken = True
+    basket.command("start")
+    basket.command('{"msg":"total","payload":{"totalprice":1}}')
+    basket.sees("MLON")
+    assert basket.sent == [{"MLON": 1}]
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
+        "Display: no answer; the basket goes on without it"
+    ]
+    basket.display.broken = False
+    basket.command('{"msg":"total","payload":{"totalprice":2}}')
+    assert basket.display.lines == ("Total Price:", "2 원")
+
+
+def test_what_is_no_command_is_logged_with_its_reason(basket: Basket, caplog: pytest.LogCaptureFixture) -> None:
+    basket.command("total")
+    assert "Ignored a message on the command topic: total without totalprice" in caplog.text
+
+
+def test_a_foreign_tag_is_named_once(basket: Basket, caplog: pytest.LogCaptureFixture) -> None:
+    basket.command("start")
+    for _ in range(3):
+        basket.controller.cycle(Cycle(1, {"reader": [Sighting(bytes.fromhex("30751FEB705C5904E3D50D70"), -40)]}))
+    assert caplog.text.count("Tag 30751FEB705C5904E3D50D70 carries no product code") == 1
+    assert basket.sent == [{}]
+
+
+def test_closing_ends_the_session(basket: Basket) -> None:
+    basket.command("start")
+    basket.controller.close()
+    assert basket.polling.session is None
+    assert basket.display.lines is None
+
+
+ACTIONS = st.lists(
+    st.sampled_from(["start", "end", "lose", "find"]) | st.sets(st.sampled_from(["MLON", "WTMN", "MILK"])), max_size=40
+)
+
+
+@given(ACTIONS)
+def test_whatever_happens_the_server_ends_up_with_the_latest_contents(actions: Iterable[str | set[str]]) -> None:
+    basket = Basket()
+    latest: dict[str, int] | None = None
+    recent: list[set[str]] = []
+    for action in actions:
+        if action == "lose":
+            basket.updates.connected = False
+        elif action == "find":
+            basket.updates.connected = True
+            basket.controller.connected()
+        elif isinstance(action, str):
+            if action == "start" and not basket.controller.active:
+                recent = []
+            basket.command(action)
+        elif basket.controller.active:
+            recent = [*recent[-1:], action]
+            latest = dict.fromkeys(sorted(set().union(*recent)), 1)
+            basket.sees(*sorted(action))
+    basket.updates.connected = True
+    basket.controller.connected()
+    assert (basket.sent[-1] if basket.sent else None) == latest
