@@ -1,0 +1,7 @@
+"""The bridge: maps what devices say to what other devices expect, by catalog, without losing a message."""
+
+from importlib.metadata import version
+
+VERSION = version("iot-data-bridge")
+# The version of the announcement format that `hello` names.
+SCHEMA = 1

@@ -1,0 +1,154 @@
+"""What the bridge tells Home Assistant, below iot_data_bridge/<bridge_id>/: never the fire hose, always the latest."""
+
+import time
+from collections import deque
+from collections.abc import Iterable
+
+import orjson
+
+from data_bridge import SCHEMA, VERSION
+from data_bridge.catalogs.casts import Value
+from data_bridge.catalogs.catalog import Catalog
+from data_bridge.catalogs.loader import announcement
+from data_bridge.connection import Connection, PreparedPublish
+from data_bridge.layers.compiled import DeviceState
+from data_bridge.settings import AnnouncementSettings
+
+ONLINE = b"online"
+OFFLINE = b"offline"
+TICK_SECONDS = 0.1
+
+
+def availability_topic(root: str) -> str:
+    """Return the topic of the retained `online` or `offline`, which is also the last will."""
+    return f"{root}/availability"
+
+
+class Announcer:
+    """Publishes availability, hello, catalog, states, metrics and events."""
+
+    def __init__(
+        self, connection: Connection, root: str, bridge_id: str, name: str, settings: AnnouncementSettings
+    ) -> None:
+        self.events_dropped = 0
+        self.states_sent = 0
+        self._connection = connection
+        self._root = root
+        self._hello = orjson.dumps({"bridge_id": bridge_id, "name": name, "version": VERSION, "schema": SCHEMA})
+        self._interval_ns = int(settings.state_interval * 1e9)
+        self._per_tick = max(1, int(settings.states_per_second * TICK_SECONDS))
+        self._availability = connection.prepare(availability_topic(root), 1, True)
+        self._events = connection.prepare(f"{root}/events", 0, False)
+        self._metrics = connection.prepare(f"{root}/metrics", 0, False)
+        self._result = connection.prepare(f"{root}/result", 1, False)
+        self._catalog_message: tuple[PreparedPublish, bytes] | None = None
+        self._state_topics: dict[str, PreparedPublish] = {}
+        self._sent: dict[str, int] = {}
+        self._ready: deque[DeviceState] = deque()
+        self._early: deque[DeviceState] = deque()
+
+    def use(self, catalog: Catalog) -> None:
+        """Announce this catalog from now on."""
+        self._catalog_message = (self._connection.prepare(f"{self._root}/catalog", 1, True), announcement(catalog))
+        # A device that went takes its retained state with it.
+        for device in [device for device in self._state_topics if device not in catalog.devices]:
+            self.forget(device)
+
+    def announce(self, states: Iterable[DeviceState]) -> None:
+        """Say everything that is retained: after each connect, for a broker that restarted may have forgotten it."""
+        publish = self._connection.publish_prepared
+        publish(self._connection.prepare(f"{self._root}/hello", 1, True), self._hello)
+        self.announce_catalog()
+        for state in states:
+            if state.values and not state.dirty:
+                state.dirty = True
+                self._ready.append(state)
+        # Last, so that whoever waits for it finds the rest in place.
+        publish(self._availability, ONLINE)
+
+    def announce_catalog(self) -> None:
+        """Publish the retained catalog."""
+        if self._catalog_message is not None:
+            prepared, payload = self._catalog_message
+            self._connection.publish_prepared(prepared, payload)
+
+    def goodbye(self) -> None:
+        """Say that the bridge goes on purpose: a last will is sent only to those who are lost."""
+        self._connection.publish_prepared(self._availability, OFFLINE)
+
+    def forget(self, device: str) -> None:
+        """Remove a device's retained state from the broker."""
+        self._connection.publish_prepared(self._state_topic(device), b"")
+        self._state_topics.pop(device, None)
+        self._sent.pop(device, None)
+
+    def tick(self, changed: Iterable[DeviceState], known: dict[str, DeviceState]) -> None:
+        """Publish the states that are due: each device at most once in an interval, all within the rate for all."""
+        self._ready.extend(changed)
+        now = time.perf_counter_ns()
+        budget = self._per_tick
+        # Those that had to wait were sent in this order, so the first that is not due ends the search.
+        while budget and self._early and now - self._sent.get(self._early[0].device, 0) >= self._interval_ns:
+            budget -= self._send(self._early.popleft(), now, known)
+        while budget and self._ready:
+            state = self._ready.popleft()
+            if now - self._sent.get(state.device, -self._interval_ns) < self._interval_ns:
+                self._early.append(state)
+            else:
+                budget -= self._send(state, now, known)
+
+    def _send(self, state: DeviceState, now: int, known: dict[str, DeviceState]) -> int:
+        state.dirty = False
+        if known.get(state.device) is not state:
+            return 0
+        wall = time.time() - (now - state.changed_ns) / 1e9 if state.changed_ns else time.time()
+        payload = encode_state(wall, state.values)
+        if not self._connection.publish_prepared(self._state_topic(state.device), payload):
+            state.dirty = True
+            self._ready.append(state)
+            return self._per_tick
+        self._sent[state.device] = now
+        self.states_sent += 1
+        return 1
+
+    def event(self, kind: str, **content: object) -> None:
+        """Publish an event; without a connection it is only counted."""
+        payload = orjson.dumps({"type": kind, "ts": round(time.time(), 3), **content})
+        if not self._connection.publish_prepared(self._events, payload):
+            self.events_dropped += 1
+
+    def metrics(self, content: dict[str, object]) -> None:
+        """Publish the counters."""
+        self._connection.publish_prepared(self._metrics, orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS))
+
+    def result(self, content: dict[str, object]) -> None:
+        """Answer a command."""
+        self._connection.publish_prepared(self._result, orjson.dumps(content))
+
+    @property
+    def waiting(self) -> int:
+        """Return how many devices have a state that is not announced yet."""
+        return len(self._ready) + len(self._early)
+
+    def _state_topic(self, device: str) -> PreparedPublish:
+        topic = self._state_topics.get(device)
+        if topic is None:
+            topic = self._state_topics[device] = self._connection.prepare(f"{self._root}/state/{device}", 1, True)
+        return topic
+
+
+def encode_state(timestamp: float, values: dict[str, Value]) -> bytes:
+    """Return a `state/<device_id>` message; `timestamp` is Unix seconds."""
+    return orjson.dumps({"ts": round(timestamp, 3), "values": values})
+
+
+def decode_state(payload: bytes) -> dict[str, Value]:
+    """Return the values of a state message; nothing where it is none."""
+    try:
+        message = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return {}
+    values = message.get("values") if isinstance(message, dict) else None
+    if not isinstance(values, dict):
+        return {}
+    return {name: value for name, value in values.items() if isinstance(value, bool | int | float | str)}

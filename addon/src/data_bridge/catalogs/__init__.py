@@ -1,0 +1,1 @@
+"""The two catalogs: read, checked, compiled."""

@@ -1,0 +1,41 @@
+"""What the bridge asks of an MQTT client: a part of communicator's MQTTProtocol, all on one event loop."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+type MessageHandler = Callable[[str, bytes, int], None]
+"""handler(topic, payload, delivery): delivery is 0 at QoS 0, else the token to acknowledge."""
+
+
+class PreparedPublish(Protocol):
+    """A topic with its options, encoded once."""
+
+
+class Connection(Protocol):
+    """Routes, acknowledgements and prepared publishes."""
+
+    def route(self, topic_filter: str, handler: MessageHandler, qos: int = 1) -> None:
+        """Subscribe, and call `handler` for each message."""
+
+    def acknowledge(self, delivery: int) -> None:
+        """Tell the broker that a message is done with."""
+
+    def prepare(
+        self, topic: str, qos: int = 1, retain: bool = False, message_expiry: int | None = None
+    ) -> PreparedPublish:
+        """Encode what all messages to a topic have in common."""
+
+    def publish_prepared[T](
+        self,
+        prepared: PreparedPublish,
+        payload: bytes,
+        on_acknowledged: Callable[[T, int], None] | None = None,
+        token: T | None = None,
+    ) -> bool:
+        """Send; `on_acknowledged(token, reason_code)` follows the broker's answer. False when the queue is full."""
+
+    def pause(self) -> None:
+        """Take no more messages for now."""
+
+    def resume(self) -> None:
+        """Take messages again."""

@@ -1,0 +1,82 @@
+"""Stores dead letters beside the event loop: a disk may stall, messages must not."""
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from structlog.stdlib import BoundLogger
+
+from data_bridge.dead_letters import DeadLetterStore
+from data_bridge.layers.transport import Undelivered
+
+_BATCH = 500
+_RETRY_SECONDS = 1.0
+
+
+class DeadLetterWriter:
+    """Collects letters and stores them in batches; each letter's `on_stored` runs on the loop when it is safe.
+
+    While the disk refuses, letters wait in memory and their inputs stay unacknowledged: the broker still has them.
+    """
+
+    def __init__(self, store: DeadLetterStore, log: BoundLogger) -> None:
+        self.stored = 0
+        self.dropped = 0  # of the oldest, for lack of room
+        self.store = store
+        self._log = log
+        self._queue: deque[tuple[Undelivered, Callable[[], None]]] = deque()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="dead-letters")
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Return how many letters are not stored yet."""
+        return len(self._queue)
+
+    def add(self, letter: Undelivered, on_stored: Callable[[], None]) -> None:
+        """Store a letter soon."""
+        self._queue.append((letter, on_stored))
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._write(), name="dead letters")
+
+    async def call[T](self, action: Callable[[DeadLetterStore], T]) -> T:
+        """Run something with the store on its own thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, partial(action, self.store))
+
+    async def _add(self, letters: list[Undelivered]) -> int:
+        return await self.call(lambda store: store.add(letters))
+
+    async def _write(self) -> None:
+        while self._queue:
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH))]
+            letters = [letter for letter, _ in batch]
+            try:
+                dropped = await self._add(letters)
+            except sqlite3.Error as error:
+                self._queue.extendleft(reversed(batch))
+                self._log.error("dead_letters_not_stored", waiting=len(self._queue), error=str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            except asyncio.CancelledError:
+                self._queue.extendleft(reversed(batch))
+                raise
+            self.stored += len(batch)
+            if dropped:
+                self.dropped += dropped
+                self._log.warning("dead_letters_dropped", oldest=dropped)
+            for _, on_stored in batch:
+                on_stored()
+
+    async def close(self) -> None:
+        """Store what waits, once more, and close the file."""
+        if self._task is not None and not self._task.done():
+            try:
+                async with asyncio.timeout(5):
+                    await self._task
+            except TimeoutError:
+                self._log.error("dead_letters_lost_at_stop", waiting=len(self._queue))
+        self._executor.shutdown()
+        self.store.close()

@@ -1,0 +1,174 @@
+"""The dead-letter store: what could not be delivered or used, in SQLite, until somebody replays or purges it."""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_bridge.layers.transport import Undelivered
+from data_bridge.reasons import Reason
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS dead_letters (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    stored REAL NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    trace_id TEXT NOT NULL,
+    device TEXT NOT NULL,
+    object TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    qos INTEGER NOT NULL,
+    retain INTEGER NOT NULL,
+    payload BLOB NOT NULL,
+    attempts INTEGER NOT NULL
+)
+"""
+_COLUMNS = "reason, detail, trace_id, device, object, topic, qos, retain, payload, attempts"
+_BUSY_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A stored letter: its number, when it was stored (Unix seconds), and what it is."""
+
+    id: int
+    stored: float
+    letter: Undelivered
+
+    @property
+    def is_input(self) -> bool:
+        """Tell whether it is a message that no rule could use, and not a delivery."""
+        return not self.letter.device
+
+
+class DeadLetterStore:
+    """One SQLite file. Several processes may use it at once; one object belongs to one thread at a time."""
+
+    def __init__(self, path: Path, maximum_entries: int) -> None:
+        """Open the file, and make it where there is none.
+
+        Raises:
+            OSError: the folder cannot be made.
+            sqlite3.Error: the file is not a database of ours, or not writable.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._maximum = maximum_entries
+        # The bridge writes on a thread of its own, which is not the one that opens and closes.
+        self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            self._database.execute("PRAGMA journal_mode=WAL")
+            # FULL syncs at each commit: the input is acknowledged on the strength of it.
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.execute(_SCHEMA)
+        except sqlite3.Error:
+            self._database.close()
+            raise
+
+    def add(self, letters: Iterable[Undelivered]) -> int:
+        """Store letters in one transaction; return how many of the oldest had to go for it.
+
+        Raises:
+            sqlite3.Error: nothing was stored.
+        """
+        now = time.time()
+        with closing(self._database.cursor()) as cursor:
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                cursor.executemany(
+                    f"INSERT INTO dead_letters (stored, {_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608 -- fixed names
+                    [
+                        (
+                            now,
+                            each.reason.value,
+                            each.detail,
+                            each.trace_id,
+                            each.device,
+                            each.object,
+                            each.topic,
+                            each.qos,
+                            each.retain,
+                            each.payload,
+                            each.attempts,
+                        )
+                        for each in letters
+                    ],
+                )
+                dropped = self._drop_oldest(cursor)
+                cursor.execute("COMMIT")
+            except sqlite3.Error:
+                if self._database.in_transaction:
+                    cursor.execute("ROLLBACK")
+                raise
+        return dropped
+
+    def _drop_oldest(self, cursor: sqlite3.Cursor) -> int:
+        (count,) = cursor.execute("SELECT count(*) FROM dead_letters").fetchone()
+        surplus: int = count - self._maximum
+        if surplus <= 0:
+            return 0
+        cursor.execute(
+            "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters ORDER BY id LIMIT ?)", (surplus,)
+        )
+        return surplus
+
+    def find_all(self, limit: int = 100, after: int = 0, reason: str | None = None) -> list[DeadLetter]:
+        """Return letters by number, oldest first, those with a number above `after`."""
+        rows = self._database.execute(
+            f"SELECT id, stored, {_COLUMNS} FROM dead_letters"  # noqa: S608 -- fixed names
+            " WHERE id > ? AND (? IS NULL OR reason = ?) ORDER BY id LIMIT ?",
+            (after, reason, reason, limit),
+        )
+        return [_letter(row) for row in rows]
+
+    def get(self, number: int) -> DeadLetter | None:
+        """Return one letter."""
+        row = self._database.execute(
+            f"SELECT id, stored, {_COLUMNS} FROM dead_letters WHERE id = ?",  # noqa: S608 -- fixed names
+            (number,),
+        ).fetchone()
+        return _letter(row) if row else None
+
+    def find(self, trace_id: str, limit: int = 100) -> list[DeadLetter]:
+        """Return the letters of one trace."""
+        rows = self._database.execute(
+            f"SELECT id, stored, {_COLUMNS} FROM dead_letters WHERE trace_id = ? ORDER BY id LIMIT ?",  # noqa: S608 -- fixed names
+            (trace_id, limit),
+        )
+        return [_letter(row) for row in rows]
+
+    def count(self) -> int:
+        """Return how many letters there are."""
+        (count,) = self._database.execute("SELECT count(*) FROM dead_letters").fetchone()
+        return int(count)
+
+    def remove(self, numbers: Sequence[int]) -> int:
+        """Delete letters by number; return how many there were."""
+        with closing(self._database.cursor()) as cursor:
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.executemany("DELETE FROM dead_letters WHERE id = ?", [(number,) for number in numbers])
+            removed = cursor.rowcount
+            cursor.execute("COMMIT")
+        return removed
+
+    def purge(self, older_than: float | None = None) -> int:
+        """Delete all letters, or those stored before the Unix time `older_than`; return how many."""
+        cursor = self._database.execute(
+            "DELETE FROM dead_letters WHERE ? IS NULL OR stored < ?", (older_than, older_than)
+        )
+        return cursor.rowcount
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+
+type _Row = tuple[int, float, str, str, str, str, str, str, int, int, bytes, int]
+
+
+def _letter(row: _Row) -> DeadLetter:
+    number, stored, reason, detail, trace_id, device, name, topic, qos, retain, payload, attempts = row
+    letter = Undelivered(Reason(reason), detail, trace_id, device, name, topic, qos, bool(retain), payload, attempts)
+    return DeadLetter(number, stored, letter)

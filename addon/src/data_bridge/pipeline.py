@@ -1,0 +1,113 @@
+"""The layers wired together: one object that takes messages and swaps catalogs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from data_bridge.catalogs.catalog import Catalog
+from data_bridge.connection import Connection
+from data_bridge.layers.compiled import CompiledCatalog, DeviceState, compile_catalog
+from data_bridge.layers.deduplication import Deduplication
+from data_bridge.layers.input import Input
+from data_bridge.layers.mapping import Mapping
+from data_bridge.layers.transport import DeadLetterSink, Transport
+from data_bridge.logs import LimitedLog
+from data_bridge.reasons import Reason
+from data_bridge.settings import Settings
+from data_bridge.skips import Skips
+
+
+class Pipeline:
+    """Input, mapping, resolver and transport over one connection."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        settings: Settings,
+        catalog: Catalog,
+        dead_letter: DeadLetterSink,
+        limited: LimitedLog,
+        *,
+        unroute: Callable[[str], object],
+    ) -> None:
+        self.states: dict[str, DeviceState] = {}
+        self._connection = connection
+        self._settings = settings
+        self._unroute = unroute
+        given = settings.deduplication
+        folder: Path | None = settings.data_directory / "seen" if given.persist else None
+        self.deduplication = Deduplication(given.entries, folder, enabled=given.enabled)
+        by_key = given.identity == "trace_and_key"
+        self.transport = Transport(
+            connection,
+            self.deduplication,
+            dead_letter,
+            tries=settings.delivery.tries,
+            backoff=settings.delivery.backoff,
+            ordered=by_key,
+        )
+        self.skips = Skips(
+            connection.acknowledge,
+            dead_letter,
+            limited,
+            keep=frozenset(settings.dead_letters.keep),
+            keep_per_second=settings.dead_letters.keep_per_second,
+        )
+        self.mapping = Mapping(
+            self.compile(catalog), self.transport, self.skips.reject, self.skips.note, ordered=by_key
+        )
+        self.input = Input(
+            connection,
+            self.deduplication,
+            self.transport,
+            self.mapping,
+            self.skips.reject,
+            maximum_bytes=settings.ingress.maximum_bytes,
+            by_key=by_key,
+        )
+        self._routed: dict[str, int] = {}
+
+    @property
+    def catalog(self) -> CompiledCatalog:
+        """Return the catalog that is in use."""
+        return self.mapping.catalog
+
+    def compile(self, catalog: Catalog) -> CompiledCatalog:
+        """Return the catalog ready for use; what devices last got is kept."""
+        return compile_catalog(catalog, self._connection.prepare, self.states)
+
+    def start(self) -> None:
+        """Subscribe to everything that is mapped."""
+        for topic in self._settings.ingress.topics:
+            self._connection.route(topic, self.input.receive_envelope, self._settings.ingress.qos)
+        self._route_topics(self.mapping.catalog.filters)
+
+    def swap(self, catalog: CompiledCatalog) -> None:
+        """Use another catalog from the next message on."""
+        self.mapping.swap(catalog)
+        self._route_topics(catalog.filters)
+        for state in list(self.states.values()):
+            known = catalog.catalog.devices.get(state.device)
+            if known is None:
+                del self.states[state.device]
+                continue
+            gone = [name for name in state.values if name not in catalog.routes]
+            for name in gone:
+                del state.values[name]
+
+    def _route_topics(self, filters: dict[str, int]) -> None:
+        # Ingress filters carry envelopes; a topic rule that repeats one would be subscribed twice.
+        wanted = {each: qos for each, qos in filters.items() if each not in self._settings.ingress.topics}
+        for each, qos in self._routed.items():
+            if wanted.get(each) != qos:
+                self._unroute(each)
+        for each, qos in wanted.items():
+            if self._routed.get(each) != qos:
+                self._connection.route(each, self.input.receive_topic, qos)
+        self._routed = wanted
+
+    def skipped(self) -> dict[str, int]:
+        """Return the counts of everything that was skipped, by reason."""
+        counts = {reason.value: count for reason, count in self.skips.counts.items()}
+        if self.input.duplicates:
+            counts[Reason.DUPLICATE.value] = self.input.duplicates
+        return counts

@@ -1,0 +1,30 @@
+"""Why a message, or a part of it, did not reach a device: the words of counters, logs, events and dead letters."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """One counted reason each."""
+
+    TOO_LARGE = "too_large"  # above the size limit; never parsed
+    INVALID_JSON = "invalid_json"  # not JSON: broken, binary, nested too deep, NaN, a number beyond all numbers
+    NOT_TEXT = "not_text"  # a topic rule without a path met bytes that are no UTF-8
+    WRONG_SHAPE = "wrong_shape"  # JSON, but no envelope: a list, a text, a payload that is no object
+    MISSING_FIELD = "missing_field"  # an envelope without Equip.Tag, Message.ID or VALUE; a path that leads nowhere
+    NULL_VALUE = "null_value"
+    UNKNOWN_KEY = "unknown_key"  # no rule for this Equip.Tag and Message.ID
+    UNKNOWN_OBJECT = "unknown_object"  # a rule's template made a name that the device catalog does not know
+    NO_DEVICE = "no_device"  # mapped to an object that goes to nobody
+    CAST_FAILED = "cast_failed"
+    NOT_FINITE = "not_finite"
+    OUT_OF_RANGE = "out_of_range"
+    UNKNOWN_OPTION = "unknown_option"  # not in the rule's enum map
+    DUPLICATE = "duplicate"
+    NO_TRANSPORT = "no_transport"  # the device is reached over a transport that is not there
+    REFUSED = "refused"  # the broker refused a delivery, every time it was tried
+    STOPPED = "stopped"  # the bridge stopped before the broker confirmed
+    TOPIC_TOO_LONG = "topic_too_long"
+
+
+# What these say is normal traffic: no log line.
+QUIET = frozenset({Reason.DUPLICATE})

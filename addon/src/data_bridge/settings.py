@@ -1,0 +1,301 @@
+"""The bridge's settings: one YAML file, each value also by environment, secrets by file."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self, override
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from data_bridge.catalogs.documents import CatalogError, parse, read_text
+from data_bridge.catalogs.loader import DEFAULT_EGRESS_TOPIC, CatalogFiles
+from data_bridge.catalogs.topics import check_filter, wildcards
+
+ENVIRONMENT_PREFIX = "IOT_DATA_BRIDGE_"
+ROOT = "iot_data_bridge"
+_LARGEST_FILE = 1024 * 1024
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+type Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+type Count = Annotated[int, Field(gt=0)]
+
+
+class SettingsError(Exception):
+    """Settings that cannot work, one complaint a line, each with its setting's name."""
+
+
+def _filter(value: str) -> str:
+    check_filter(value)
+    return value
+
+
+def _identifier(value: str) -> str:
+    if not _IDENTIFIER.fullmatch(value):
+        raise ValueError(f"{value!r} must be 1 to 64 letters, digits, _ or -: it becomes a level of topics")
+    return value
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TlsSettings(_Section):
+    """TLS to the broker; without `ca_certs` the system's authorities are trusted."""
+
+    enabled: bool = False
+    ca_certs: Path | None = None
+    certfile: Path | None = None
+    keyfile: Path | None = None
+
+
+class BrokerSettings(_Section):
+    """The MQTT broker. A password comes from the environment or from a file, and is never written to a log."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 1883
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    keepalive: Annotated[int, Field(ge=1, le=65535)] = 30
+    protocol: Literal["3.1.1", "5.0"] | None = None  # None: 5.0, or 3.1.1 when the broker does not know it
+    session_expiry: Annotated[int, Field(ge=0, le=4294967295)] = 86400  # seconds
+    receive_maximum: Annotated[int, Field(ge=1, le=65535)] = 1000  # QoS 1 messages that we take without an answer
+    max_inflight: Annotated[int, Field(ge=1, le=60000)] = 1000  # QoS 1 messages that we send without one
+    queue_size: Count = 10_000
+    reconnect_minimum: Seconds = 1
+    reconnect_maximum: Seconds = 60
+    tls: TlsSettings = TlsSettings()
+
+    def password_text(self) -> str | None:
+        """Return the password.
+
+        Raises:
+            SettingsError: its file cannot be read.
+        """
+        if self.password_file is not None:
+            try:
+                return self.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(f"broker.password_file: {self.password_file} cannot be read: {error}") from error
+        return self.password.get_secret_value() if self.password is not None else None
+
+
+class CatalogSettings(_Section):
+    """The two catalog files; with `watch` a change on disk is loaded within that many seconds (0: never)."""
+
+    mappings: Path = Path("mappings.yaml")
+    devices: Path = Path("devices.yaml")
+    watch: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2
+
+
+class IngressSettings(_Section):
+    """Where envelopes come from. Messages larger than `maximum_bytes` are refused before they are parsed."""
+
+    topics: Annotated[tuple[Annotated[str, AfterValidator(_filter)], ...], Field(min_length=1)] = ("iot/ingress",)
+    qos: Annotated[int, Field(ge=0, le=1)] = 1
+    maximum_bytes: Count = 1024 * 1024
+
+
+class EgressSettings(_Section):
+    """Where values go unless a device says otherwise; {device} is the device id in lower case."""
+
+    topic: str = DEFAULT_EGRESS_TOPIC
+    qos: Annotated[int, Field(ge=0, le=1)] = 1
+
+
+class DeduplicationSettings(_Section):
+    """What counts as the same message: a trace id alone, or together with its mapping key.
+
+    With `trace_and_key` several messages may share a trace, and keep their order. `entries` bounds the memory: when
+    more than half of them are seen within half of `ttl` seconds, the older half is forgotten early.
+    """
+
+    enabled: bool = True
+    identity: Literal["trace", "trace_and_key"] = "trace"
+    ttl: Seconds = 600
+    entries: Count = 500_000
+    persist: bool = True
+
+
+class DeliverySettings(_Section):
+    """How often the sending of one value is tried, and the pause after the first failed try, doubled each time."""
+
+    tries: Count = 3
+    backoff: Seconds = 0.2
+    stop_timeout: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5
+
+
+class DeadLetterSettings(_Section):
+    """The store of what could not be delivered. `keep` are the reasons for which an unusable input is stored too."""
+
+    path: Path | None = None  # dead-letters.sqlite in data_directory
+    maximum_entries: Count = 100_000
+    keep: tuple[str, ...] = ("cast_failed", "not_finite", "out_of_range", "unknown_option")
+    keep_per_second: Count = 100
+
+
+class AnnouncementSettings(_Section):
+    """How often Home Assistant hears: seconds between two states of one device, all devices together per second."""
+
+    state_interval: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1
+    states_per_second: Count = 500
+    metrics_interval: Seconds = 10
+
+
+class LoggingSettings(_Section):
+    """Structured logs to stdout, and with `file` also to a file that rotates at `maximum_bytes`."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+    file: Path | None = None
+    maximum_bytes: Count = 10 * 1024 * 1024
+    backups: Annotated[int, Field(ge=0)] = 5
+
+
+class Settings(BaseSettings):
+    """All settings. IOT_DATA_BRIDGE_BROKER_HOST in the environment is `broker: {host: …}` in the file, and wins."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    bridge_id: Annotated[str, AfterValidator(_identifier)] = "main"
+    name: str = "IoT Data Bridge"
+    data_directory: Path = Path("data")
+    health_file: Path | None = None  # health.json in data_directory
+    broker: BrokerSettings = BrokerSettings()
+    catalogs: CatalogSettings = CatalogSettings()
+    ingress: IngressSettings = IngressSettings()
+    egress: EgressSettings = EgressSettings()
+    deduplication: DeduplicationSettings = DeduplicationSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
+    announcements: AnnouncementSettings = AnnouncementSettings()
+    logging: LoggingSettings = LoggingSettings()
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file, whose content is what the class is called with."""
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _no_loop(self) -> Self:
+        for topic in self.ingress.topics:
+            if topic == self.root or topic.startswith(f"{self.root}/") or (topic == "#" or topic.startswith("+/")):
+                raise ValueError(f"ingress.topics: {topic} would read what the bridge itself announces")
+        if wildcards(self.egress.topic):
+            raise ValueError(f"egress.topic: {self.egress.topic} must not hold a wildcard")
+        return self
+
+    @property
+    def root(self) -> str:
+        """Return the topic below which this bridge announces itself."""
+        return f"{ROOT}/{self.bridge_id}"
+
+    @property
+    def dead_letter_path(self) -> Path:
+        """Return the SQLite file of dead letters."""
+        return self.dead_letters.path or self.data_directory / "dead-letters.sqlite"
+
+    @property
+    def health_path(self) -> Path:
+        """Return the file that the health command reads."""
+        return self.health_file or self.data_directory / "health.json"
+
+    def catalog_files(self) -> CatalogFiles:
+        """Return what the catalog loader needs to know."""
+        return CatalogFiles(
+            mappings=self.catalogs.mappings,
+            devices=self.catalogs.devices,
+            ingress=self.ingress.topics,
+            egress_topic=self.egress.topic,
+            egress_qos=self.egress.qos,
+            reserved=f"{ROOT}/",
+        )
+
+
+def load_settings(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of a file (none: only defaults) and the environment; its relative paths begin at the file.
+
+    `environment` replaces the process's own, for tests.
+
+    Raises:
+        SettingsError: the file or a value is unusable. No secret is part of the text.
+    """
+    values: dict[str, object] = {}
+    if path is not None:
+        try:
+            document = parse(read_text(path, _LARGEST_FILE), path)
+        except CatalogError as error:
+            raise SettingsError(str(error)) from error
+        if not isinstance(document, dict | None):
+            raise SettingsError(f"{path}: must hold settings by name")
+        values.update(document or {})
+    saved = os.environ.copy()
+    try:
+        if environment is not None:
+            os.environ.clear()
+            os.environ.update(environment)
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        where = f"{path}: " if path else ""
+        lines = [
+            where + ".".join(map(str, each["loc"] or ("settings",))) + ": " + each["msg"].removeprefix("Value error, ")
+            for each in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise SettingsError("\n".join(lines)) from None
+    finally:
+        if environment is not None:
+            os.environ.clear()
+            os.environ.update(saved)
+    return _anchored(settings, path.parent if path is not None else Path())
+
+
+def _anchored(settings: Settings, folder: Path) -> Settings:
+    def anchor(path: Path | None) -> Path | None:
+        return folder / path.expanduser() if path is not None else None
+
+    return settings.model_copy(
+        update={
+            "data_directory": anchor(settings.data_directory),
+            "health_file": anchor(settings.health_file),
+            "catalogs": settings.catalogs.model_copy(
+                update={"mappings": anchor(settings.catalogs.mappings), "devices": anchor(settings.catalogs.devices)}
+            ),
+            "broker": settings.broker.model_copy(
+                update={
+                    "password_file": anchor(settings.broker.password_file),
+                    "tls": settings.broker.tls.model_copy(
+                        update={
+                            name: anchor(getattr(settings.broker.tls, name))
+                            for name in ("ca_certs", "certfile", "keyfile")
+                        }
+                    ),
+                }
+            ),
+            "dead_letters": settings.dead_letters.model_copy(update={"path": anchor(settings.dead_letters.path)}),
+            "logging": settings.logging.model_copy(update={"file": anchor(settings.logging.file)}),
+        }
+    )
+
+
+def describe(settings: Settings) -> str:
+    """Return the settings as YAML without secrets."""
+    return yaml.safe_dump(settings.model_dump(mode="json", exclude={"broker": {"password"}}), sort_keys=False)
