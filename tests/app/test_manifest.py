@@ -225,7 +225,7 @@ def test_apparmor_can_read_the_profile() -> None:
     if parser is None:
         pytest.skip("apparmor_parser is not installed (apt-get install apparmor); the form of the file is tested above")
     # -Q: not into a kernel, -K: no cache.
-    command = [parser, "-Q", "-K", APP / "apparmor.txt"]
+    command = [parser, "-Q", "-K", str(APP / "apparmor.txt")]
     found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 -- our own arguments
     assert found.returncode == 0, found.stderr
 
