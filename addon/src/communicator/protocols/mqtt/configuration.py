@@ -1,7 +1,7 @@
 """The settings of an MQTT client, in the two shapes that are in the field."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypedDict
 
 from communicator.common.exception import ProtocolValidationError
 
@@ -121,6 +121,38 @@ class MQTTConfig:
     def uses_tls(self) -> bool:
         """Tell whether the connection is TLS."""
         return self.tls if self.tls is not None else self.ca_certs is not None or self.certfile is not None
+
+
+class MQTTSettings(TypedDict, total=False):
+    """The fields of `MQTTConfig` as keyword arguments."""
+
+    broker_address: str
+    port: int
+    timeout: float
+    keepalive: int
+    mode: Mode
+    username: str | None
+    password: str | None
+    ca_certs: str | None
+    tls_version: int | None
+    session_expiry_interval: int
+    max_reconnect_attempts: int | None
+    reconnect_initial_delay: float
+    reconnect_max_delay: float
+    heartbeat_check_ratio: float
+    publish_queue_maxsize: int
+    client_id: str | None
+    clean_start: bool
+    protocol_version: ProtocolVersion | None
+    tls: bool | None
+    certfile: str | None
+    keyfile: str | None
+    keyfile_password: str | None
+    tls_insecure: bool
+    receive_maximum: int
+    max_inflight: int
+    topic_alias_maximum: int
+    default_qos: int
 
 
 MAXIMUM_INFLIGHT = 60_000

@@ -1,0 +1,161 @@
+"""The network loop on an asyncio loop: readiness callbacks, no thread."""
+
+import asyncio
+import threading
+import time
+
+from communicator.common.exception import ProtocolError
+from communicator.protocols.mqtt.link import NETWORK_FRAMES_A_TURN, Link
+from communicator.protocols.mqtt.session import Session
+from communicator.protocols.mqtt.timers import Timers
+
+
+class AsyncioLoop:
+    """Connects, serves the connection, and connects again, as one task and the loop's readiness callbacks."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._task: asyncio.Task[None] | None = None
+        self._link: Link | None = None
+        self._stirred = asyncio.Event()
+        self._scheduled = False
+        self._descriptor = -1
+        self._reading = False
+        self._writing = False
+
+    def start(self) -> None:
+        """Start the task."""
+        self._session.wake = self.wake
+        self._task = self._loop.create_task(self._run(), name=f"mqtt-{self._session.client_id}")
+
+    @property
+    def running(self) -> bool:
+        """Tell whether the task has not ended."""
+        return self._task is not None and not self._task.done()
+
+    @property
+    def inside(self) -> bool:
+        """Tell whether the caller is on the loop's thread, where waiting would block the loop."""
+        return threading.get_ident() == self._thread
+
+    def wake(self) -> None:
+        """Make the loop look at what there is to do; once is enough until it has."""
+        if self._scheduled:
+            return
+        self._scheduled = True
+        if threading.get_ident() == self._thread:
+            self._loop.call_soon(self._turn)
+        else:
+            self._loop.call_soon_threadsafe(self._turn)
+
+    async def wait_ended(self) -> None:
+        """Wait for the end of the task."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        session = self._session
+        established = False
+        try:
+            while not session.must_stop():
+                await self._connection()
+                if session.fall_back():
+                    continue
+                established = established or session.stood
+                if session.must_stop() or not established:
+                    break
+                delay = session.plan_reconnect()
+                if delay is None:
+                    break
+                await self._sleep(delay)
+        finally:
+            self._detach()
+            if self._link is not None:
+                self._link.close()
+            session.loop_ended()
+
+    async def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._session.must_stop() and (left := until - time.monotonic()) > 0:
+            self._stirred.clear()
+            await self._wait_for(self._stirred, left)
+
+    async def _connection(self) -> None:
+        session = self._session
+        try:
+            # Names are resolved and TLS shakes hands in a thread: both may block.
+            link = await self._loop.run_in_executor(None, session.open_link)
+        except ProtocolError:
+            return
+        self._link = link
+        timers = Timers(session)
+        while link.is_open():
+            self._stirred.clear()
+            timers.say_goodbye_if_due()
+            self._turn()
+            if link.is_open():
+                await self._wait_for(self._stirred, timers.seconds_left())
+                timers.act(link)
+        self._detach()
+        self._link = None
+
+    @staticmethod
+    async def _wait_for(event: asyncio.Event, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(event.wait(), seconds)
+        except TimeoutError:
+            return
+
+    def _turn(self) -> None:
+        """Read if there was something to read, then write everything that came of it."""
+        self._handle(read=False)
+
+    def _readable(self) -> None:
+        self._handle(read=True)
+
+    def _handle(self, *, read: bool) -> None:
+        link = self._link
+        if link is None:
+            self._scheduled = False
+            self._stirred.set()
+            return
+        self._scheduled = True  # what handlers publish now leaves below, in one write
+        more = False
+        if (read or link.pending) and link.is_open():
+            more = link.receive(NETWORK_FRAMES_A_TURN)
+        self._scheduled = False
+        link.flush()
+        self._watch(link)
+        if more or (link.is_open() and link.pending):
+            self._scheduled = True
+            self._loop.call_soon(self._readable)
+        if not link.is_open() or self._session.stopping:
+            self._stirred.set()
+
+    def _watch(self, link: Link) -> None:
+        opened = link.socket
+        if opened is None:
+            self._detach()
+            return
+        descriptor = self._descriptor = opened.fileno()
+        if link.wants_read != self._reading:
+            self._reading = not self._reading
+            if self._reading:
+                self._loop.add_reader(descriptor, self._readable)
+            else:
+                self._loop.remove_reader(descriptor)
+        if link.wants_write != self._writing:
+            self._writing = not self._writing
+            if self._writing:
+                self._loop.add_writer(descriptor, self._turn)
+            else:
+                self._loop.remove_writer(descriptor)
+
+    def _detach(self) -> None:
+        if self._reading:
+            self._loop.remove_reader(self._descriptor)
+        if self._writing:
+            self._loop.remove_writer(self._descriptor)
+        self._reading = self._writing = False

@@ -1,0 +1,32 @@
+"""How long to wait before connecting again."""
+
+import random
+from collections.abc import Callable
+
+
+class Backoff:
+    """Delays that double from `initial` to `maximum` seconds, each shortened by up to half at random.
+
+    The jitter keeps a thousand clients from coming back in the same moment after their broker's restart.
+    """
+
+    __slots__ = ("_delay", "_initial", "_maximum", "_random", "attempts")
+
+    def __init__(self, initial: float, maximum: float, random_unit: Callable[[], float] = random.random) -> None:
+        self._initial = initial
+        self._maximum = maximum
+        self._random = random_unit
+        self._delay = initial
+        self.attempts = 0
+
+    def next(self) -> float:
+        """Return the seconds to wait before the next attempt."""
+        self.attempts += 1
+        delay = self._delay
+        self._delay = min(delay * 2, self._maximum)
+        return delay * (1 - self._random() / 2)
+
+    def reset(self) -> None:
+        """Start again with the initial delay: a connection stood."""
+        self._delay = self._initial
+        self.attempts = 0

@@ -1,0 +1,561 @@
+"""What outlives a connection: subscriptions, messages on their way, deliveries, counters, and who is told of what."""
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from enum import StrEnum
+
+from paho.mqtt.properties import Properties
+
+from communicator.common.exception import (
+    ProtocolConnectionError,
+    ProtocolError,
+    ProtocolTimeoutError,
+    ProtocolValidationError,
+    ProtocolVersionError,
+)
+from communicator.protocols.mqtt.backoff import Backoff
+from communicator.protocols.mqtt.configuration import MAXIMUM_UINT16, MQTTConfig
+from communicator.protocols.mqtt.deliveries import Deliveries
+from communicator.protocols.mqtt.failures import refusal
+from communicator.protocols.mqtt.frames import DUPLICATE, FAILURE, QOS_BITS, RETAIN, PreparedPublish
+from communicator.protocols.mqtt.link import Link
+from communicator.protocols.mqtt.outbox import Outbox, OutgoingMessage, Settled
+from communicator.protocols.mqtt.properties import read_properties
+from communicator.protocols.mqtt.statistics import Counters, MQTTStatistics
+from communicator.protocols.mqtt.subscriptions import ReceivedMessage, Recipients, Subscription, Subscriptions
+
+_logger = logging.getLogger(__name__)
+
+FILTERS_A_PACKET = 64
+SESSION_TAKEN_OVER = 0x8E
+
+LinkFactory = Callable[["Session", bool], Link]
+
+
+class ConnectionState(StrEnum):
+    """Where a client stands."""
+
+    DISCONNECTED = "disconnected"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    RECONNECTING = "reconnecting"
+    GAVE_UP = "gave up"
+
+
+@dataclass(slots=True)
+class StateCallbacks:
+    """Who is told when the connection changes; each is called in the network loop.
+
+    Attributes:
+        connected: the broker has accepted the client, at first or again.
+        disconnected: the connection has ended, with the reason.
+        reconnecting: (attempt, seconds): the next attempt comes after so long.
+        gave_up: `max_reconnect_attempts` have failed; with the last reason.
+    """
+
+    connected: Callable[[], None] | None = None
+    disconnected: Callable[[str], None] | None = None
+    reconnecting: Callable[[int, float], None] | None = None
+    gave_up: Callable[[str], None] | None = None
+
+
+@dataclass(slots=True)
+class _Request:
+    filters: tuple[str, ...]
+    answer: Future[None] | None
+
+
+class Session:
+    """The state of one client, and what a link and a network loop do to it."""
+
+    def __init__(self, config: MQTTConfig, make_link: LinkFactory) -> None:
+        self.config = config
+        self.client_id = config.client_id or f"eq1-{secrets.token_hex(8)}"
+        self.lock = threading.RLock()
+        self.counters = Counters()
+        self.subscriptions = Subscriptions()
+        self.outbox = Outbox(config.publish_queue_maxsize)
+        self.deliveries = Deliveries(self._send_acknowledgement)
+        self.callbacks = StateCallbacks()
+        self.state = ConnectionState.DISCONNECTED
+        self.stopping = False
+        self.stood = False  # the current connection was accepted
+        self.failure: ProtocolError | None = None  # why the last connection ended, or could not be made
+        self.connecting: Future[None] | None = None
+        self.link: Link | None = None
+        self.wake: Callable[[], None] = lambda: None
+        self.version5 = config.protocol_version != "3.1.1"
+        self._make_link = make_link
+        self._will: tuple[PreparedPublish, bytes] | None = None
+        self._backoff = Backoff(config.reconnect_initial_delay, config.reconnect_max_delay)
+        self._taken_over = False
+        self._refused = False
+        self._requests: dict[int, _Request] = {}
+        self._last_request = 0
+        self._ended_offline: set[str] = set()
+        self._drained: list[Future[None]] = []
+        self._paused = False
+        self._said_goodbye = False
+
+    # ------------------------------------------------------------------ for the user's threads
+
+    def set_will(self, will: PreparedPublish, payload: bytes) -> None:
+        """Set the last will for the next connection."""
+        self._will = (will, payload)
+        if self.link is not None:
+            self.link.set_will(will, payload)
+
+    def publish(self, prepared: PreparedPublish, payload: bytes, settled: Settled | None) -> bool:
+        """Send or queue one message; False when it was neither, which is counted."""
+        with self.lock:
+            link = self.link if self.state is ConnectionState.CONNECTED else None
+            if prepared.qos == 0:
+                if link is None:
+                    self.counters.dropped_offline += 1
+                    return False
+                if not link.publish_at_most_once(prepared, payload):
+                    self.counters.dropped_queue_full += 1
+                    return False
+                self.counters.sent += 1
+            else:
+                if not self.outbox.put(OutgoingMessage(prepared, payload, settled)):
+                    self.counters.dropped_queue_full += 1
+                    return False
+                if link is None:
+                    return True
+                self._pump(link)
+        self.wake()
+        return True
+
+    def acknowledge(self, delivery: int) -> None:
+        """Acknowledge a delivery; one of an earlier connection does nothing but count."""
+        with self.lock:
+            if not self.deliveries.acknowledge(delivery):
+                self.counters.stale_acknowledgements += 1
+                return
+        self.wake()
+
+    def subscribe(self, topic_filter: str, qos: int, join: Callable[[Subscription], None]) -> Future[None] | None:
+        """Let somebody join a subscription; the future is the broker's answer, None without a connection."""
+        with self.lock:
+            join(self.subscriptions.open(topic_filter, qos))
+            self._ended_offline.discard(topic_filter)
+            if self.state is not ConnectionState.CONNECTED or self.link is None:
+                return None
+            answer: Future[None] = Future()
+            subscription = self.subscriptions.open(topic_filter, qos)
+            self.link.subscribe([(topic_filter, subscription.qos)], self._request((topic_filter,), answer), False)
+        self.wake()
+        return answer
+
+    def unsubscribe(self, topic_filter: str, callback: Callable[..., None] | None) -> Future[None] | None:
+        """Let somebody, or everybody, leave a subscription; the answer is as for subscribe."""
+        with self.lock:
+            if not self.subscriptions.close(topic_filter, callback):
+                return None
+            if self.state is not ConnectionState.CONNECTED or self.link is None:
+                self._ended_offline.add(topic_filter)
+                return None
+            answer: Future[None] = Future()
+            self.link.unsubscribe([topic_filter], self._request((), answer))
+        self.wake()
+        return answer
+
+    def pause(self, paused: bool) -> None:
+        """Hold received messages back, or let them go."""
+        with self.lock:
+            self._paused = paused
+            if self.link is not None:
+                self.link.pause(paused)
+        self.wake()
+
+    def when_drained(self) -> Future[None]:
+        """Return a future that is done when nothing is queued or in flight, or the connection is lost."""
+        drained: Future[None] = Future()
+        with self.lock:
+            if self.state is ConnectionState.CONNECTED and (self.outbox.waiting or self.outbox.in_flight):
+                self._drained.append(drained)
+            else:
+                drained.set_result(None)
+        return drained
+
+    def statistics(self) -> MQTTStatistics:
+        """Return the counters as they are now."""
+        with self.lock:
+            counters = {name: getattr(self.counters, name) for name in Counters.__slots__}
+            return MQTTStatistics(
+                connected=self.state is ConnectionState.CONNECTED,
+                queued=len(self.outbox.waiting),
+                in_flight=len(self.outbox.in_flight),
+                unacknowledged=len(self.deliveries),
+                **counters,
+            )
+
+    # ------------------------------------------------------------------ for the network loop
+
+    def must_stop(self) -> bool:
+        """Tell whether the user has asked to end."""
+        return self.stopping
+
+    def begin(self) -> None:
+        """Start anew after a stop, for the next loop."""
+        self.stopping = False
+        self.failure = None
+        self.drop_link()
+        self._backoff.reset()
+
+    def open_link(self) -> Link:
+        """Open the next connection; blocks.
+
+        Raises:
+            ProtocolError: there is none; `failure` is set too.
+        """
+        self.stood = False
+        self._refused = False
+        self._said_goodbye = False
+        if self.state is not ConnectionState.RECONNECTING:
+            self.state = ConnectionState.CONNECTING
+        try:
+            if self.link is None:
+                link = self._make_link(self, self.version5)
+                if self._will is not None:
+                    link.set_will(*self._will)
+                self.link = link
+            self.link.pause(self._paused)
+            self.link.open()
+        except ProtocolError as error:
+            self.failure = error
+            self.counters.connect_failures += 1
+            raise
+        return self.link
+
+    def fall_back(self) -> bool:
+        """Go on with MQTT 3.1.1 when the broker does not take 5.0 and none was chosen; True when that is worth a try.
+
+        Some old brokers answer 5.0 with a refusal, others just close the connection.
+        """
+        closed_early = self.link is not None and not self._refused and type(self.failure) is ProtocolConnectionError
+        if (
+            self.stood
+            or not self.version5
+            or self.config.protocol_version is not None
+            or not (isinstance(self.failure, ProtocolVersionError) or closed_early)
+            or self.stopping
+        ):
+            return False
+        _logger.info("%s:%d does not take MQTT 5.0; trying 3.1.1", self.config.broker_address, self.config.port)
+        self.version5 = False
+        self.drop_link()
+        return True
+
+    def drop_link(self) -> None:
+        """Make a new link for the next connection, as for a client's first."""
+        with self.lock:
+            self.link = None
+
+    def answer_missing(self) -> None:
+        """Note that the broker has not answered CONNECT in time, and close."""
+        config = self.config
+        self.failure = ProtocolTimeoutError(
+            f"the broker did not answer CONNECT within {config.timeout:g} s",
+            host=config.broker_address,
+            port=config.port,
+        )
+        self._refused = True
+        if self.link is not None:
+            self.link.close()
+
+    def plan_reconnect(self) -> float | None:
+        """Return the seconds to wait before the next attempt, or None when there is none left."""
+        if self._taken_over:
+            _logger.warning(
+                "%s:%d: another client uses the client id %s",
+                self.config.broker_address,
+                self.config.port,
+                self.client_id,
+            )
+        elif self.stood:
+            self._backoff.reset()
+        maximum = self.config.max_reconnect_attempts
+        reason = self.failure.reason if self.failure else "unknown"
+        if maximum is not None and self._backoff.attempts >= maximum:
+            self.state = ConnectionState.GAVE_UP
+            _logger.error(
+                "%s:%d: gave up after %d attempts: %s", self.config.broker_address, self.config.port, maximum, reason
+            )
+            self._call(self.callbacks.gave_up, reason)
+            return None
+        self.state = ConnectionState.RECONNECTING
+        delay = self._backoff.next()
+        _logger.info(
+            "%s:%d: attempt %d to reconnect in %.1f s: %s",
+            self.config.broker_address,
+            self.config.port,
+            self._backoff.attempts,
+            delay,
+            reason,
+        )
+        self._call(self.callbacks.reconnecting, self._backoff.attempts, delay)
+        return delay
+
+    def say_goodbye(self) -> None:
+        """Send DISCONNECT; a session that nobody can resume is not kept by the broker."""
+        if self._said_goodbye or self.link is None:
+            return
+        self._said_goodbye = True
+        with self.lock:
+            self.outbox.window = 0
+        self.link.say_goodbye(self.config.clean_start)
+
+    def loop_ended(self) -> None:
+        """Tell everybody who waits that the network loop has ended."""
+        if self.state is not ConnectionState.GAVE_UP:
+            self.state = ConnectionState.DISCONNECTED
+        failure = self.failure or ProtocolConnectionError(
+            "the client was stopped", host=self.config.broker_address, port=self.config.port
+        )
+        connecting, self.connecting = self.connecting, None
+        if connecting is not None and not connecting.done():
+            connecting.set_exception(failure)
+        self._release_waiting()
+
+    # ------------------------------------------------------------------ what the link tells
+
+    def accepted(self, session_present: bool, properties: Properties | None) -> None:
+        """Restore subscriptions, send again what was in flight, then what waited: in this order on the wire."""
+        with self.lock:
+            link = self.link
+            if link is None:
+                return
+            link.begin(
+                session_present,
+                min(self.config.topic_alias_maximum, getattr(properties, "TopicAliasMaximum", 0)),
+                getattr(properties, "ServerKeepAlive", None),
+            )
+            outbox = self.outbox
+            outbox.window = min(self.config.max_inflight, getattr(properties, "ReceiveMaximum", MAXIMUM_UINT16))
+            again = outbox.to_send_again(session_kept=session_present)
+            self.state = ConnectionState.CONNECTED
+            reconnected = self.counters.connects > 0
+            self.counters.connects += 1
+            self.counters.reconnects += reconnected
+            self.stood = True
+            self.failure = None
+            self._restore(link, session_present)
+            for message in again:
+                link.publish(message, session_present)
+            self.counters.resent += len(again)
+            self._pump(link)
+            connecting, self.connecting = self.connecting, None
+        if connecting is not None and not connecting.done():
+            connecting.set_result(None)
+        self._call(self.callbacks.connected)
+
+    def refused(self, reason_code: int, name: str, explanation: str | None) -> None:
+        """Keep the broker's refusal as the reason why there is no connection."""
+        self._refused = True
+        self.failure = refusal(reason_code, name, self.config.broker_address, self.config.port, explanation)
+
+    def ended_by_broker(self, reason_code: int) -> None:
+        """Note the reason code of the broker's DISCONNECT."""
+        self._taken_over = reason_code == SESSION_TAKEN_OVER
+
+    def lost(self, reason: str) -> None:
+        """Put everything into the state of having no connection."""
+        with self.lock:
+            stood = self.stood
+            self.outbox.window = 0
+            self.deliveries.forget()
+            self.state = ConnectionState.DISCONNECTED if self.stopping else ConnectionState.RECONNECTING
+            self._requests, requests = {}, self._requests
+        for request in requests.values():
+            if request.answer is not None:
+                # The subscription is remembered, and made when the connection is back.
+                request.answer.set_result(None)
+        self._release_drained()
+        if not stood:
+            self.counters.connect_failures += 1
+            if not self._refused:
+                self.failure = ProtocolConnectionError(
+                    f"the connection ended before the broker answered: {reason}",
+                    host=self.config.broker_address,
+                    port=self.config.port,
+                )
+            return
+        if self.stopping:
+            reason = "disconnected by the client"
+        else:
+            self.counters.connections_lost += 1
+            self.failure = ProtocolConnectionError(reason, host=self.config.broker_address, port=self.config.port)
+            _logger.warning("%s:%d: connection lost: %s", self.config.broker_address, self.config.port, reason)
+        self._call(self.callbacks.disconnected, reason)
+
+    def confirmed(self, request: int, reason_codes: Sequence[int]) -> None:
+        """Tell who waits for a SUBACK or UNSUBACK, and say aloud what the broker refused."""
+        with self.lock:
+            asked = self._requests.pop(request, None)
+        if asked is None:
+            return
+        refused = [
+            f"{topic_filter!r} (reason code {code:#04x})"
+            for topic_filter, code in zip(asked.filters, reason_codes, strict=False)
+            if code >= FAILURE
+        ]
+        self.counters.subscriptions_refused += len(refused)
+        if refused:
+            _logger.warning("%s:%d refused to subscribe %s", self.config.broker_address, self.config.port, refused)
+        if asked.answer is not None:
+            if refused:
+                asked.answer.set_exception(
+                    ProtocolValidationError(
+                        f"the broker refused to subscribe {', '.join(refused)}",
+                        host=self.config.broker_address,
+                        port=self.config.port,
+                    )
+                )
+            else:
+                asked.answer.set_result(None)
+
+    def find(self, topic_bytes: bytes) -> Recipients:
+        """Return who wants a topic's messages.
+
+        Raises:
+            UnicodeDecodeError: the topic is not UTF-8.
+        """
+        with self.lock:
+            return self.subscriptions.find(topic_bytes)
+
+    def deliver(  # noqa: C901 -- once for each message: a call costs more than a branch
+        self, recipients: Recipients, payload: bytes, command: int, identifier: bytes, properties: Properties | None
+    ) -> None:
+        """Call everybody who wants a message, and see to its acknowledgement; `command` is its PUBLISH's first byte."""
+        self.counters.received += 1
+        topic = recipients.topic
+        routes = recipients.routes
+        qos = (command & QOS_BITS) >> 1
+        delivery = 0
+        if qos and routes:
+            with self.lock:
+                delivery = self.deliveries.open(identifier, qos, len(routes))
+        for route in routes:
+            try:
+                route(topic, payload, delivery)
+            except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
+                self._handler_failed(topic, error)
+                if delivery:
+                    # Nobody else will, and without it the broker would stop sending.
+                    self.acknowledge(delivery)
+        for callback in recipients.callbacks:
+            try:
+                callback(topic, payload)
+            except Exception as error:  # noqa: BLE001 -- the same
+                self._handler_failed(topic, error)
+        if recipients.observers:
+            self._observe(recipients, payload, command, properties)
+        elif not routes and not recipients.callbacks:
+            self.counters.unhandled += 1
+        if qos and not routes:
+            with self.lock:
+                if self.deliveries:
+                    self.deliveries.acknowledge(self.deliveries.open(identifier, qos))
+                else:
+                    self._send_acknowledgement(identifier, qos)
+
+    def settled(self, identifier: int, reason_code: int) -> None:
+        """Take a message out of flight, and send the next ones."""
+        with self.lock:
+            message = self.outbox.settle(identifier)
+            if message is None:
+                return
+            if reason_code < FAILURE:
+                self.counters.acknowledged += 1
+            else:
+                self.counters.refused += 1
+            if self.outbox.waiting and self.link is not None:
+                self._pump(self.link)
+            drained = bool(self._drained) and not self.outbox.in_flight
+        if reason_code >= FAILURE:
+            _logger.warning(
+                "the broker refused a message on %r: reason code %#04x", message.prepared.topic, reason_code
+            )
+        if message.settled is not None:
+            try:
+                message.settled(reason_code)
+            except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
+                self._handler_failed(message.prepared.topic, error)
+        if drained:
+            self._release_drained()
+
+    # ------------------------------------------------------------------ inside
+
+    def _pump(self, link: Link) -> None:
+        outbox = self.outbox
+        while (message := outbox.next_to_send()) is not None:
+            self.counters.sent += 1
+            link.publish(message, False)
+
+    def _observe(self, recipients: Recipients, payload: bytes, command: int, properties: Properties | None) -> None:
+        message = ReceivedMessage(
+            topic=recipients.topic,
+            payload=payload,
+            qos=(command & QOS_BITS) >> 1,
+            retain=bool(command & RETAIN),
+            duplicate=bool(command & DUPLICATE),
+            properties=read_properties(properties),
+        )
+        for observer in recipients.observers:
+            try:
+                observer(message)
+            except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
+                self._handler_failed(recipients.topic, error)
+
+    def _send_acknowledgement(self, identifier: bytes, qos: int) -> None:
+        if self.link is not None:
+            self.link.acknowledge(identifier, qos)
+
+    def _request(self, filters: tuple[str, ...], answer: Future[None] | None) -> int:
+        self._last_request += 1
+        self._requests[self._last_request] = _Request(filters, answer)
+        return self._last_request
+
+    def _restore(self, link: Link, session_present: bool) -> None:
+        filters = [(subscription.topic_filter, subscription.qos) for subscription in self.subscriptions]
+        for start in range(0, len(filters), FILTERS_A_PACKET):
+            some = filters[start : start + FILTERS_A_PACKET]
+            link.subscribe(some, self._request(tuple(name for name, _ in some), None), self.counters.connects > 1)
+        if session_present:
+            ended = sorted(self._ended_offline)
+            for start in range(0, len(ended), FILTERS_A_PACKET):
+                link.unsubscribe(ended[start : start + FILTERS_A_PACKET], self._request((), None))
+        self._ended_offline.clear()
+
+    def _handler_failed(self, topic: str, error: Exception) -> None:
+        self.counters.handler_errors += 1
+        _logger.error("a handler of %r failed", topic, exc_info=error)
+
+    def _call[*Arguments](self, callback: Callable[[*Arguments], None] | None, *arguments: *Arguments) -> None:
+        if callback is None:
+            return
+        try:
+            callback(*arguments)
+        except Exception:
+            self.counters.handler_errors += 1
+            _logger.exception("a state callback failed")
+
+    def _release_drained(self) -> None:
+        with self.lock:
+            waiting, self._drained = self._drained, []
+        for drained in waiting:
+            drained.set_result(None)
+
+    def _release_waiting(self) -> None:
+        self._release_drained()
+        with self.lock:
+            requests, self._requests = self._requests, {}
+        for request in requests.values():
+            if request.answer is not None:
+                request.answer.set_result(None)

@@ -1,0 +1,190 @@
+"""The same connection on paho's public interface only: slower, and there for a paho that the fast path does not fit.
+
+All of paho is called in the network loop: its callbacks run under locks of its own, which must never meet ours.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, override
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from communicator.protocols.mqtt.configuration import MQTTConfig
+from communicator.protocols.mqtt.frames import DUPLICATE, PUBLISH, RETAIN, PreparedPublish
+from communicator.protocols.mqtt.link import Link
+from communicator.protocols.mqtt.outbox import OutgoingMessage
+from communicator.protocols.mqtt.session import Session
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import SocketLike  # paho itself has the name for type checkers only
+
+HELD_MESSAGES = 10_000
+UNSENT_MESSAGES = 10_000
+
+
+class StockLink(Link):
+    """See the module. It sends no topic aliases, and heeds the broker's keep-alive only where that is no shorter."""
+
+    def __init__(self, config: MQTTConfig, session: Session, client: Client) -> None:
+        super().__init__(config, session, client)
+        self._session = session
+        self._commands: deque[Callable[[], None]] = deque()
+        self._arrived: deque[MQTTMessage] = deque()
+        self._settled: deque[tuple[int, int]] = deque()
+        self._identifiers: dict[int, int] = {}  # paho's packet identifier -> the session's
+        self._aliases: dict[int, str] = {}
+        self._paused = False
+        client.on_message = lambda _client, _data, message: self._arrived.append(message)
+        client.on_publish = self._on_publish
+
+    @override
+    def _prepare_socket(self, opened: "SocketLike") -> None:
+        del opened  # its options are not public
+
+    @property
+    @override
+    def wants_read(self) -> bool:
+        return not self._paused or len(self._arrived) < HELD_MESSAGES
+
+    @property
+    @override
+    def wants_write(self) -> bool:
+        return self._client.want_write()
+
+    @property
+    @override
+    def pending(self) -> bool:
+        return super().pending and self.wants_read if self._paused else bool(self._arrived) or super().pending
+
+    @override
+    def begin(self, session_present: bool, alias_limit: int, keepalive: int | None) -> None:
+        del session_present, alias_limit, keepalive  # paho keeps the first; the others have no public way in
+
+    @override
+    def forget(self) -> None:
+        with self._session.lock:
+            self._commands.clear()
+        self._arrived.clear()
+        self._aliases.clear()
+
+    @override
+    def open(self) -> None:
+        self.forget()
+        super().open()
+
+    @override
+    def close(self) -> None:
+        opened = self._client.socket()
+        if opened is not None:
+            opened.close()
+        self._client.loop_read()
+        self._tell()
+
+    @override
+    def receive(self, limit: int) -> bool:
+        if self.wants_read:
+            self._session.counters.socket_reads += 1
+            self._client.loop_read()
+        self._tell()
+        self._settle()
+        handled = 0
+        while self._arrived and not self._paused and handled < limit:
+            if self._session.stopping:
+                return False
+            handled += 1
+            self._deliver(self._arrived.popleft())
+        return bool(self._arrived) and not self._paused
+
+    @override
+    def flush(self) -> None:
+        while self._commands:
+            self._commands.popleft()()
+        if self._client.want_write():
+            self._session.counters.socket_writes += 1
+            self._client.loop_write()
+        self._tell()
+        self._settle()
+
+    @override
+    def pause(self, paused: bool) -> None:
+        self._paused = paused
+        if not paused:
+            self._stir()
+
+    @override
+    def publish(self, message: OutgoingMessage, again: bool) -> None:
+        del again  # paho sends again what it has, before anything new
+        identifier = message.identifier
+        if identifier in self._identifiers.values():
+            return
+        prepared = message.prepared
+
+        def send() -> None:
+            while True:
+                info = self._client.publish(
+                    prepared.topic, message.payload, prepared.qos, prepared.retain, self._properties(prepared)
+                )
+                if info.rc != MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:  # the identifier is in use; paho takes the next
+                    self._identifiers[info.mid] = identifier
+                    return
+
+        self._commands.append(send)
+
+    @override
+    def publish_at_most_once(self, prepared: PreparedPublish, payload: bytes) -> bool:
+        if len(self._commands) > UNSENT_MESSAGES:
+            return False
+        self._commands.append(
+            lambda: self._ignore(
+                self._client.publish(prepared.topic, payload, 0, prepared.retain, self._properties(prepared))
+            )
+        )
+        return True
+
+    @override
+    def acknowledge(self, identifier: bytes, qos: int) -> None:
+        self._commands.append(lambda: self._ignore(self._client.ack(int.from_bytes(identifier), qos)))
+
+    @override
+    def subscribe(self, filters: Sequence[tuple[str, int]], request: int, restored: bool) -> None:
+        self._commands.append(lambda: self._ask_to_subscribe(filters, request, restored))
+
+    @override
+    def unsubscribe(self, filters: Sequence[str], request: int) -> None:
+        self._commands.append(lambda: self._ask_to_unsubscribe(filters, request))
+
+    @staticmethod
+    def _ignore(_result: object) -> None:
+        """Take what paho returns; that the connection is gone is told by its callback."""
+
+    def _properties(self, prepared: PreparedPublish) -> Properties | None:
+        return prepared.properties if self.version5 else None
+
+    def _on_publish(
+        self, _client: Client, _data: object, identifier: int, reason: ReasonCode, _properties: Properties
+    ) -> None:
+        self._settled.append((identifier, reason.value))
+
+    def _settle(self) -> None:
+        while self._settled:
+            identifier, code = self._settled.popleft()
+            own = self._identifiers.pop(identifier, None)
+            if own is not None:
+                self._session.settled(own, code)
+
+    def _deliver(self, message: MQTTMessage) -> None:
+        topic = message.topic
+        alias = getattr(message.properties, "TopicAlias", None)
+        if alias is not None:
+            if topic:
+                self._aliases[alias] = topic
+            else:
+                topic = self._aliases.get(alias, "")
+        topic_bytes = topic.encode()
+        recipients = self._session.subscriptions.remembered.get(topic_bytes) or self._session.find(topic_bytes)
+        command = PUBLISH | (DUPLICATE if message.dup else 0) | message.qos << 1 | (RETAIN if message.retain else 0)
+        identifier = message.mid.to_bytes(2)
+        self._session.deliver(recipients, bytes(message.payload), command, identifier, message.properties)
