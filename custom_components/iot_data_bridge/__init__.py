@@ -5,11 +5,13 @@ from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ConfigEntryNotReady
 from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.device_registry import AnyDeviceEntry
 from homeassistant.helpers.typing import ConfigType
 
 from .const import DOMAIN
 from .hub import Hub, SiteConfigEntry
+from .repairs import price_list_issue_id
 from .services import async_setup_services
 from .storage import async_remove_storage
 
@@ -55,6 +57,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> boo
 async def async_remove_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> None:
     """Delete what a removed site kept."""
     await async_remove_storage(hass, entry.entry_id)
+    ir.async_delete_issue(hass, DOMAIN, price_list_issue_id(entry.entry_id))
 
 
 async def async_remove_config_entry_device(

@@ -15,7 +15,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .devices.basket import Basket, Problem
 from .devices.basket_messages import Detail
-from .devices.bridged import Bridge, BridgedObject, ValueType
+from .devices.bridged import Bridge, BridgedObject
 from .devices.printer import Printer
 from .entity import FieldEntity, unique_id
 from .field_devices import BasketDevice, BridgeDevice, BridgedFieldDevice, FieldDevice, PrinterDevice
@@ -69,7 +69,7 @@ def _build(device: FieldDevice) -> Iterator[BinarySensorEntity]:
             yield ModelBinarySensor(device, device.bridge, BRIDGE_CONNECTIVITY)
         case BridgedFieldDevice():
             for described in device.device.objects.values():
-                if described.value_type is ValueType.BOOLEAN and device.claim(f"binary_sensor:{described.name}"):
+                if described.is_boolean and device.claim(f"binary_sensor:{described.name}"):
                     yield BridgedBinarySensor(device, described)
 
 

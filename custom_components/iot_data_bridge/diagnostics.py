@@ -23,8 +23,7 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: SiteCon
         "products": len(hub.prices),
         "refused_messages": refused,
         "site": hub.site.site.as_json(),
-        "baskets": [device.basket.as_json() for device in hub.baskets.values()],
-        "printers": [device.printer.as_json() for device in hub.printers.values()],
-        "bridges": [device.bridge.as_json() for device in hub.bridges.values()],
-        "bridged": [device.device.as_json() for device in hub.bridged.values()],
+        "baskets": [*hub.baskets.stored()],
+        "printers": [*hub.printers.stored()],
+        "bridges": [*hub.bridges.stored()],
     }

@@ -8,7 +8,7 @@ from homeassistant.helpers.device_registry import DeviceInfo
 
 from .const import DOMAIN
 from .devices.basket import Basket, BasketEvent
-from .devices.bridged import Bridge, BridgedDevice
+from .devices.bridged import Bridge, BridgedDevice, Hello
 from .devices.money import Currency
 from .devices.printer import Printer
 from .devices.site import Site
@@ -127,16 +127,27 @@ class BridgeDevice(FieldDevice):
         super().__init__(f"bridge:{bridge.bridge_id}", info)
         self.bridge = bridge
 
+    def introduce(self, hello: Hello) -> bool:
+        """Take how the bridge introduces itself, and tell whether that is news."""
+        if (self.bridge.name, self.bridge.version) == (hello.name, hello.version):
+            return False
+        self.bridge.name, self.bridge.version = hello.name, hello.version
+        self.info["name"] = hello.name
+        if hello.version is not None:
+            self.info["sw_version"] = hello.version
+        return True
+
 
 class BridgedFieldDevice(FieldDevice):
     """A device behind a bridge."""
 
-    def __init__(self, device: BridgedDevice, bridge_device_id: str) -> None:
+    def __init__(self, device: BridgedDevice, bridge: BridgeDevice, bridge_device_id: str) -> None:
         super().__init__(
             bridged_key(device.bridge.bridge_id, device.device_id),
             DeviceInfo(name=device.name, model="Bridged device", via_device_id=bridge_device_id),
         )
         self.device = device
+        self.bridge = bridge
 
 
 class SiteDevice(FieldDevice):

@@ -58,4 +58,4 @@ class BudgetNumber(FieldEntity[BasketDevice, Decimal], NumberEntity):
         # The shortest text of the float is what the user typed; as an amount it is exact from here on.
         amount = self._device.currency.round(Decimal(repr(value)))
         self._device.basket.budget = amount or None
-        self._hub.basket_touched(self._device)
+        self._hub.baskets.touched(self._device)

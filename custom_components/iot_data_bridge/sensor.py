@@ -27,7 +27,7 @@ from homeassistant.helpers.typing import StateType
 
 from .devices.basket import Basket
 from .devices.basket_messages import Detail
-from .devices.bridged import BridgedObject, ValueType
+from .devices.bridged import BridgedObject, ObjectValue, ValueType
 from .devices.money import Currency
 from .devices.printer import Printer, PrinterState
 from .devices.site import Site
@@ -38,6 +38,7 @@ from .hub import SiteConfigEntry
 PARALLEL_UPDATES = 0
 
 type SensorValue = StateType | datetime | Decimal
+type ObjectAndValue = tuple[BridgedObject, ObjectValue]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +200,7 @@ def _build(device: FieldDevice) -> Iterator[SensorEntity]:
             yield from _build_models(device, device.site, SITE_SENSORS, device.currency)
         case BridgedFieldDevice():
             for described in device.device.objects.values():
-                if described.value_type is not ValueType.BOOLEAN and device.claim(f"sensor:{described.name}"):
+                if not described.is_boolean and device.claim(f"sensor:{described.name}"):
                     yield BridgedSensor(device, described)
 
 
@@ -243,27 +244,29 @@ class ModelSensor[ModelT](FieldEntity[FieldDevice, SensorValue], SensorEntity):
         self._attr_native_value = value
 
 
-class BridgedSensor(FieldEntity[BridgedFieldDevice, SensorValue], SensorEntity):
-    """One object of a bridged device, named as in the catalog."""
+class BridgedSensor(FieldEntity[BridgedFieldDevice, ObjectAndValue], SensorEntity):
+    """One object of a bridged device, named and described as in the catalog."""
 
     def __init__(self, device: BridgedFieldDevice, described: BridgedObject) -> None:
         super().__init__(device, "object")
         self._attr_unique_id = unique_id(device, described.name)
         self._attr_translation_placeholders = {"object": described.name}
-        self._object = described.name
-        if described.value_type is ValueType.TEXT:
-            return
-        self._attr_native_unit_of_measurement = described.unit
-        self._attr_device_class = _device_class(described)
-        self._attr_state_class = _state_class(described, self._attr_device_class)
+        self._object = described
 
     @override
-    def _read(self) -> SensorValue:
-        return self._device.device.values.get(self._object)
+    def _read(self) -> ObjectAndValue:
+        device = self._device.device
+        # An object that a new catalog lacks is about to lose its entity.
+        self._object = device.objects.get(self._object.name, self._object)
+        return self._object, device.values.get(self._object.name)
 
     @override
-    def _show(self, value: SensorValue) -> None:
-        self._attr_native_value = value
+    def _show(self, value: ObjectAndValue) -> None:
+        described, self._attr_native_value = value
+        is_number = described.value_type is not ValueType.TEXT
+        self._attr_native_unit_of_measurement = described.unit if is_number else None
+        self._attr_device_class = _device_class(described) if is_number else None
+        self._attr_state_class = _state_class(described, self._attr_device_class) if is_number else None
 
 
 def _device_class(described: BridgedObject) -> SensorDeviceClass | None:

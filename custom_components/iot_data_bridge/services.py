@@ -156,7 +156,7 @@ def _targets(call: ServiceCall) -> list[tuple[Hub, BasketDevice]]:
     baskets = {
         device_id: (hub, device)
         for hub in _hubs(hass)
-        for device in hub.baskets.values()
+        for device in hub.baskets.devices()
         if (device_id := _device_id(hass, hub, device)) is not None
     }
     found: dict[str, tuple[Hub, BasketDevice]] = {}
@@ -180,7 +180,7 @@ def _targets(call: ServiceCall) -> list[tuple[Hub, BasketDevice]]:
 
 
 def _device_id(hass: HomeAssistant, hub: Hub, device: BasketDevice) -> str | None:
-    entry = dr.async_get(hass).async_get_device_by_identifier((DOMAIN, device.key), hub.entry.entry_id)
+    entry = dr.async_get(hass).async_get_device_by_identifier((DOMAIN, device.key), hub.entry_id)
     return None if entry is None else entry.id
 
 

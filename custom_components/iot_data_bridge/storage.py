@@ -12,13 +12,12 @@ VERSION = 1
 
 
 class StoredSite(TypedDict):
-    """The devices of a site with their last state."""
+    """The day's figures, and the devices of each family with their last state."""
 
     site: JsonObject
     baskets: list[JsonObject]
     printers: list[JsonObject]
     bridges: list[JsonObject]
-    bridged: list[JsonObject]
 
 
 def site_store(hass: HomeAssistant, entry_id: str) -> Store[StoredSite]:

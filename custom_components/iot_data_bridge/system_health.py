@@ -20,7 +20,7 @@ async def _async_info(hass: HomeAssistant) -> dict[str, object]:
     return {
         "sites": len(hubs),
         "broker_connected": bool(hubs) and mqtt.is_connected(hass),
-        "baskets": sum(len(hub.baskets) for hub in hubs),
+        "baskets": sum(len(hub.baskets.by_root) for hub in hubs),
         "products": sum(len(hub.prices) for hub in hubs),
         "refused_messages": sum(sum(hub.refused.values()) for hub in hubs),
     }

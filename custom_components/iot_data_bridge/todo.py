@@ -98,4 +98,4 @@ class ContentsList(FieldEntity[BasketDevice, tuple[Line, ...]], TodoListEntity):
         if not unchanged or item.due is not None:
             raise ServiceValidationError(translation_domain=DOMAIN, translation_key="contents_are_read_only")
         self._device.basket.check(item.uid, item.status is TodoItemStatus.COMPLETED)
-        self._hub.basket_touched(self._device)
+        self._hub.baskets.touched(self._device)

@@ -45,6 +45,11 @@ class BridgedObject:
     writable: bool = False
     options: tuple[str, ...] = ()
 
+    @property
+    def is_boolean(self) -> bool:
+        """Tell whether the object is a yes or no."""
+        return self.value_type is ValueType.BOOLEAN
+
     def read(self, value: JsonValue) -> ObjectValue:
         """Return a value of the object's type, None when it is none."""
         match self.value_type:
@@ -142,7 +147,6 @@ class BridgedDevice:
             for described in self.objects.values()
         ]
         return {
-            "bridge_id": self.bridge.bridge_id,
             "id": self.device_id,
             "name": self.name,
             "objects": objects,

@@ -1,0 +1,206 @@
+"""Baskets: their updates, the commands that any server gives them, and what follows for the site."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import override
+
+from homeassistant.components.mqtt import ReceiveMessage
+from homeassistant.core import callback
+from homeassistant.helpers.event import async_call_later
+from homeassistant.util import dt as dt_util
+
+from .commands import BasketCommander
+from .devices.basket import Basket, BasketEvent
+from .devices.basket_messages import CommandKind, parse_availability, parse_command, parse_update
+from .devices.errors import MalformedMessageError
+from .devices.json_values import JsonObject
+from .devices.products import PriceList
+from .devices.topics import BASKET_SUFFIXES, Channel
+from .family import DeviceFamily, Handler, House, raw
+from .field_devices import BasketDevice, SiteDevice
+from .repairs import PriceListIssue
+from .settings import SiteSettings
+
+# However many baskets change, the site is counted once a second.
+SITE_SECONDS = 1.0
+
+_KEY_PREFIX = "basket:"
+_UPDATE_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_UPDATE])
+_COMMAND_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_COMMAND])
+_AVAILABILITY_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_AVAILABILITY])
+
+
+class BasketFamily(DeviceFamily):
+    """The baskets of a site, by their root topics."""
+
+    def __init__(
+        self,
+        house: House,
+        *,
+        settings: SiteSettings,
+        prices: PriceList,
+        commander: BasketCommander,
+        site: SiteDevice,
+        issue: PriceListIssue,
+    ) -> None:
+        super().__init__(house)
+        self._settings = settings
+        self._running_total = settings.rules.running_total
+        self._prices = prices
+        self._commander = commander
+        self._site = site
+        self._issue = issue
+        self._counting = False
+        self.by_root: dict[str, BasketDevice] = {}
+
+    @override
+    def devices(self) -> Iterable[BasketDevice]:
+        return self.by_root.values()
+
+    @override
+    def handlers(self) -> dict[Channel, Handler]:
+        return {
+            Channel.BASKET_UPDATE: self._on_update,
+            Channel.BASKET_COMMAND: self._on_command,
+            Channel.BASKET_AVAILABILITY: self._on_availability,
+        }
+
+    @override
+    def restore(self, stored: Sequence[JsonObject]) -> None:
+        for basket in stored:
+            self._add(Basket.from_json(basket, self._prices, self._settings.rules))
+        self.summarise()
+
+    @override
+    def stored(self) -> list[JsonObject]:
+        return [device.basket.as_json() for device in self.by_root.values()]
+
+    @override
+    def forget(self, key: str) -> bool:
+        if not key.startswith(_KEY_PREFIX) or self.by_root.pop(key.removeprefix(_KEY_PREFIX), None) is None:
+            return False
+        self._count_soon()
+        return True
+
+    @override
+    def pass_time(self, now: datetime) -> None:
+        for device in self.by_root.values():
+            if device.basket.pass_time(now):
+                device.refresh()
+
+    @callback
+    def touched(self, device: BasketDevice) -> None:
+        """Write what an entity changed in a basket: its budget, its ticks."""
+        device.refresh()
+        self._house.save_soon()
+
+    @callback
+    def reprice(self) -> None:
+        """Compute every basket anew after the price list changed."""
+        for device in self.by_root.values():
+            basket = device.basket
+            basket.reprice()
+            device.refresh()
+            if self._running_total and basket.active and basket.items:
+                self._commander.owe_total(device)
+        self.summarise()
+
+    @callback
+    def summarise(self) -> None:
+        """Bring the site up to date."""
+        self._counting = False
+        self._site.site.summarise(device.basket for device in self.by_root.values())
+        self._site.refresh()
+        self._issue.show(not len(self._prices) and any(device.basket.items for device in self.by_root.values()))
+
+    @callback
+    def _on_update(self, message: ReceiveMessage) -> None:
+        try:
+            update = parse_update(raw(message))
+        except MalformedMessageError as error:
+            self._house.refuse(Channel.BASKET_UPDATE, message, error)
+            return
+        device = self._device(message.topic[:-_UPDATE_TAIL])
+        basket = device.basket
+        details = len(basket.details)
+        events = basket.apply_update(update, dt_util.utcnow())
+        if len(basket.details) != details:
+            self._house.build(device)
+        self._changed(device, events)
+        if self._running_total and basket.session_started is not None and update.contents is not None:
+            self._commander.owe_total(device)
+
+    @callback
+    def _on_command(self, message: ReceiveMessage) -> None:
+        # Commands are not retained. One that is was left behind by somebody, and our storage knows better.
+        if message.retain:
+            return
+        try:
+            command = parse_command(raw(message))
+        except MalformedMessageError as error:
+            self._house.refuse(Channel.BASKET_COMMAND, message, error)
+            return
+        device = self._device(message.topic[:-_COMMAND_TAIL])
+        basket = device.basket
+        shown_total = basket.shown_total
+        events = basket.apply_command(command, dt_util.utcnow())
+        for event in events:
+            self._site.site.count_event(event, shown_total)
+        self._changed(device, events)
+        # A display shows 0 after a start, and the basket does not repeat contents that have not changed.
+        if events and command.kind is CommandKind.START and self._running_total and basket.items:
+            self._commander.owe_total(device)
+
+    @callback
+    def _on_availability(self, message: ReceiveMessage) -> None:
+        try:
+            online = parse_availability(raw(message))
+        except MalformedMessageError as error:
+            self._house.refuse(Channel.BASKET_AVAILABILITY, message, error)
+            return
+        if online is None:
+            return
+        device = self._device(message.topic[:-_AVAILABILITY_TAIL])
+        # A retained one tells how things are, not that the basket did something just now.
+        if message.retain:
+            device.basket.online = online
+        else:
+            device.basket.apply_availability(online, dt_util.utcnow())
+        self._changed(device, ())
+
+    def _device(self, root: str) -> BasketDevice:
+        device = self.by_root.get(root)
+        if device is None:
+            device = self._add(Basket(root, self._prices, self._settings.rules))
+            self._house.build(device)
+            self._count_soon()
+        return device
+
+    def _add(self, basket: Basket) -> BasketDevice:
+        device = BasketDevice(basket, self._settings.currency, self._house.site_device_id)
+        device.reachable = self._house.connected
+        self.by_root[basket.root] = device
+        return device
+
+    def _changed(self, device: BasketDevice, events: tuple[BasketEvent, ...]) -> None:
+        device.refresh()
+        if events:
+            device.tell(events)
+            self._count_soon()
+        self._house.save_soon()
+
+    def _count_soon(self) -> None:
+        if not self._counting:
+            self._counting = True
+            self._cancel_count = async_call_later(self._house.hass, SITE_SECONDS, self._on_count)
+
+    @callback
+    def _on_count(self, _: datetime) -> None:
+        self.summarise()
+
+    @callback
+    def stop(self) -> None:
+        """Let no timer run on."""
+        if self._counting:
+            self._counting = False
+            self._cancel_count()

@@ -1,0 +1,77 @@
+"""Printers: one status topic each."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import override
+
+from homeassistant.components.mqtt import ReceiveMessage
+from homeassistant.core import callback
+from homeassistant.util import dt as dt_util
+
+from .devices.dialects.factor import parse_status
+from .devices.errors import MalformedMessageError
+from .devices.json_values import JsonObject
+from .devices.printer import Printer
+from .devices.topics import FACTOR_STATUS_PREFIX, Channel
+from .family import DeviceFamily, Handler, House, raw
+from .field_devices import PrinterDevice
+
+_KEY_PREFIX = "printer:"
+_FACTOR_HEAD = len(FACTOR_STATUS_PREFIX)
+
+
+class PrinterFamily(DeviceFamily):
+    """The printers of a site, by their uuids."""
+
+    def __init__(self, house: House) -> None:
+        super().__init__(house)
+        self.by_uuid: dict[str, PrinterDevice] = {}
+
+    @override
+    def devices(self) -> Iterable[PrinterDevice]:
+        return self.by_uuid.values()
+
+    @override
+    def handlers(self) -> dict[Channel, Handler]:
+        return {Channel.FACTOR_STATUS: self._on_factor_status}
+
+    @override
+    def restore(self, stored: Sequence[JsonObject]) -> None:
+        for printer in stored:
+            self._add(Printer.from_json(printer))
+
+    @override
+    def stored(self) -> list[JsonObject]:
+        return [device.printer.as_json() for device in self.by_uuid.values()]
+
+    @override
+    def forget(self, key: str) -> bool:
+        return key.startswith(_KEY_PREFIX) and self.by_uuid.pop(key.removeprefix(_KEY_PREFIX), None) is not None
+
+    @override
+    def pass_time(self, now: datetime) -> None:
+        for device in self.by_uuid.values():
+            if device.printer.pass_time(now):
+                device.refresh()
+
+    @callback
+    def _on_factor_status(self, message: ReceiveMessage) -> None:
+        try:
+            report = parse_status(raw(message))
+        except MalformedMessageError as error:
+            self._house.refuse(Channel.FACTOR_STATUS, message, error)
+            return
+        uuid = message.topic[_FACTOR_HEAD:]
+        device = self.by_uuid.get(uuid)
+        if device is None:
+            device = self._add(Printer(uuid))
+            self._house.build(device)
+        device.printer.apply(report, dt_util.utcnow())
+        device.refresh()
+        self._house.save_soon()
+
+    def _add(self, printer: Printer) -> PrinterDevice:
+        device = PrinterDevice(printer, self._house.site_device_id)
+        device.reachable = self._house.connected
+        self.by_uuid[printer.uuid] = device
+        return device
