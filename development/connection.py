@@ -1,7 +1,7 @@
 """How the simulated field devices and the checks of the stack reach its broker."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from communicator.protocols.mqtt.mqtt_protocol import MQTTConfig, MQTTProtocol
 
@@ -12,7 +12,7 @@ class BrokerAccount:
 
     port: int
     username: str
-    password: str
+    password: str = field(repr=False)
 
     @classmethod
     def from_environment(cls) -> BrokerAccount:

@@ -38,8 +38,6 @@ logger:
   default: warning
   logs:
     custom_components.iot_data_bridge: info
-    # It warns of every custom integration, at every start.
-    homeassistant.loader: error
 """
 
 
@@ -54,7 +52,7 @@ class HomeAssistant:
     integrations: Path
     port: int
     username: str
-    password: str
+    password: str = field(repr=False)
     process: Program = field(init=False)
 
     def __post_init__(self) -> None:

@@ -52,7 +52,7 @@ class Mosquitto:
 
     directory: Path
     port: int = 0
-    users: Mapping[str, str] = field(default_factory=dict)
+    users: Mapping[str, str] = field(default_factory=dict, repr=False)
     certificate: ServerCertificate | None = None
     persistence: bool = True
     settings: tuple[str, ...] = ()

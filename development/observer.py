@@ -2,8 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from development.connection import BrokerAccount
 
@@ -17,14 +17,24 @@ class Observer:
 
     def __init__(self, account: BrokerAccount) -> None:
         self._client = account.client()
+        self._returned: dict[bytes, asyncio.Future[None]] = {}
+        self._round_trip = f"development/round-trip/{uuid.uuid4()}"
 
     async def connect(self) -> None:
         """Connect, and see one message of our own come back."""
+        loop = asyncio.get_running_loop()
+
+        def receive(_topic: str, payload: bytes) -> None:
+            loop.call_soon_threadsafe(take, payload)
+
+        def take(payload: bytes) -> None:
+            waiting = self._returned.pop(payload, None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(None)
+
         await asyncio.to_thread(self._client.connect)
-        topic = f"development/round-trip/{uuid.uuid4()}"
-        with self.expect(topic) as arrived:
-            self.publish(topic, "ping")
-            await self.within(5, arrived, "the broker did not return a message")
+        self._client.subscribe(self._round_trip, receive, qos=1)
+        await self.settle()
 
     async def close(self) -> None:
         """End the connection."""
@@ -34,10 +44,21 @@ class Observer:
         """Publish one message."""
         self._client.publish(topic, payload, qos=qos, retain=retain)
 
-    @contextmanager
-    def expect(
+    async def settle(self) -> None:
+        """Wait until the broker has done all that we asked: it does so in order, so one message back is proof.
+
+        Raises:
+            NothingArrivedError: nothing came back.
+        """
+        sent = str(uuid.uuid4()).encode()
+        returned = self._returned[sent] = asyncio.get_running_loop().create_future()
+        self.publish(self._round_trip, sent)
+        await self.within(10, returned, "the broker returned no message")
+
+    @asynccontextmanager
+    async def expect(
         self, topic: str, accepts: Callable[[bytes], bool] = lambda _payload: True
-    ) -> Iterator[asyncio.Future[bytes]]:
+    ) -> AsyncIterator[asyncio.Future[bytes]]:
         """Give a future of the first accepted payload on a topic filter from now on, retained ones included."""
         loop = asyncio.get_running_loop()
         arrived: asyncio.Future[bytes] = loop.create_future()
@@ -51,6 +72,7 @@ class Observer:
                 loop.call_soon_threadsafe(take, payload)
 
         self._client.subscribe(topic, receive, qos=1)
+        await self.settle()
         try:
             yield arrived
         finally:
@@ -64,11 +86,11 @@ class Observer:
         Raises:
             NothingArrivedError: none came; the text says `what`.
         """
-        with self.expect(topic, accepts) as arrived:
+        async with self.expect(topic, accepts) as arrived:
             return await self.within(seconds, arrived, f"{what} (nothing on {topic})")
 
     @staticmethod
-    async def within(seconds: float, arrived: asyncio.Future[bytes], what: str) -> bytes:
+    async def within[T](seconds: float, arrived: Awaitable[T], what: str) -> T:
         """Await a future of `expect`.
 
         Raises:

@@ -52,7 +52,7 @@ class Stack:
     observer: Observer = field(init=False)
     programs: dict[str, Program] = field(init=False, default_factory=dict)
     _api: HomeAssistantApi | None = field(init=False, default=None)
-    _passwords: dict[str, str] = field(init=False)
+    _passwords: dict[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Name the parts; none is started."""
@@ -202,7 +202,7 @@ class Stack:
 
     async def _see_entities(self) -> None:
         known = {"unknown", "unavailable"}
-        for pattern in (r"sensor\..*_session", r"sensor\..*_progress", r"sensor\.vm_a_.*latitude"):
+        for pattern in (r"sensor\..*_session", r"sensor\..*_progress", r"sensor\..*_gps_latitude"):
             await self.api.wait_for_state(pattern, lambda state: state not in known)
 
     def _start_program(self, name: str, module: str, *arguments: str, environment: dict[str, str]) -> Program:

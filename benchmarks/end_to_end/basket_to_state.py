@@ -62,7 +62,7 @@ async def _measure(stack: Stack, updates: int, every: float) -> list[str]:
     async with stack.api.subscribe("subscribe_events", record, event_type="state_changed"):
         for count in range(1, updates + 1):
             payload = json.dumps({"id": 1, "list": {"MLON": count}})
-            with stack.observer.expect(f"{BASKET}/update", partial(operator.eq, payload.encode())) as echo:
+            async with stack.observer.expect(f"{BASKET}/update", partial(operator.eq, payload.encode())) as echo:
                 began = time.perf_counter()
                 stack.observer.publish(f"{BASKET}/update", payload, qos=0)
                 await echo
