@@ -9,7 +9,6 @@ import orjson
 from data_bridge import SCHEMA, VERSION
 from data_bridge.catalogs.casts import Value
 from data_bridge.catalogs.catalog import Catalog
-from data_bridge.catalogs.loader import announcement
 from data_bridge.connection import Connection, PreparedPublish
 from data_bridge.layers.compiled import DeviceState
 from data_bridge.settings import AnnouncementSettings
@@ -47,9 +46,9 @@ class Announcer:
         self._ready: deque[DeviceState] = deque()
         self._early: deque[DeviceState] = deque()
 
-    def use(self, catalog: Catalog) -> None:
-        """Announce this catalog from now on."""
-        self._catalog_message = (self._connection.prepare(f"{self._root}/catalog", 1, True), announcement(catalog))
+    def use(self, catalog: Catalog, message: bytes) -> None:
+        """Announce this catalog, in the words of `message`, from now on."""
+        self._catalog_message = (self._connection.prepare(f"{self._root}/catalog", 1, True), message)
         # A device that went takes its retained state with it.
         for device in [device for device in self._state_topics if device not in catalog.devices]:
             self.forget(device)

@@ -1,61 +1,75 @@
-"""The running bridge: settings, connection, layers, announcements, and an orderly end."""
+"""The running bridge: connection, layers and announcements, kept up by periodic tasks, and an orderly end."""
 
 import asyncio
+import gc
 
-from communicator.protocols.mqtt.mqtt_protocol import MQTTConfig, MQTTProtocol
-from data_bridge.announce import OFFLINE, TICK_SECONDS, Announcer, availability_topic
-from data_bridge.catalogs.loader import load
+from communicator.common.exception import ProtocolConnectionError
+from data_bridge import VERSION
+from data_bridge.announce import TICK_SECONDS, Announcer
+from data_bridge.broker_link import BrokerLink
+from data_bridge.catalogs.catalog import Catalog
+from data_bridge.catalogs.documents import CatalogError
+from data_bridge.catalogs.loader import announcement
+from data_bridge.catalogs.store import CatalogStore
+from data_bridge.commands import Answer, CommandContext, CommandError, Commands
 from data_bridge.dead_letter_writer import DeadLetterWriter
 from data_bridge.dead_letters import DeadLetterStore
+from data_bridge.health import INTERVAL_SECONDS, write_health
 from data_bridge.logs import LimitedLog, get_logger
+from data_bridge.metrics import Metrics
+from data_bridge.periodic import Periodic
 from data_bridge.pipeline import Pipeline
-from data_bridge.plain_connection import PlainConnection
+from data_bridge.retained_states import RetainedStates
 from data_bridge.settings import Settings
 
 _LOG = get_logger("data_bridge")
-
-
-def connection_settings(settings: Settings) -> MQTTConfig:
-    """Return the MQTT client's settings: a fixed client id and a session that outlives the process."""
-    broker = settings.broker
-    tls = broker.tls
-    return MQTTConfig(
-        broker_address=broker.host,
-        port=broker.port,
-        keepalive=broker.keepalive,
-        username=broker.username,
-        password=broker.password_text(),
-        client_id=f"iot_data_bridge-{settings.bridge_id}",
-        clean_start=False,
-        session_expiry_interval=broker.session_expiry,
-        protocol_version=broker.protocol,
-        reconnect_initial_delay=broker.reconnect_minimum,
-        reconnect_max_delay=broker.reconnect_maximum,
-        receive_maximum=broker.receive_maximum,
-        max_inflight=broker.max_inflight,
-        publish_queue_maxsize=broker.queue_size,
-        tls=tls.enabled or None,
-        ca_certs=str(tls.ca_certs) if tls.ca_certs else None,
-        certfile=str(tls.certfile) if tls.certfile else None,
-        keyfile=str(tls.keyfile) if tls.keyfile else None,
-    )
+# How long after the first connect retained states of an earlier run are taken.
+_RETAINED_SECONDS = 2.0
+_MOST_COMMANDS = 100
 
 
 class Bridge:
     """One bridge: `run` connects, carries messages until `stop`, and ends without losing any."""
 
     def __init__(self, settings: Settings) -> None:
-        """Load the catalog and open the dead-letter store.
+        """Load the catalog and open the dead-letter store; construct it on the event loop.
 
         Raises:
-            CatalogError: the catalog cannot be used.
+            CatalogError: the catalog cannot be used, and there is no last good one.
             SettingsError: a secret's file cannot be read.
             OSError, sqlite3.Error: the data directory cannot be used.
         """
         self._settings = settings
+        self._root = settings.root
         self._stopping = asyncio.Event()
-        self._catalog = load(settings.catalog_files())
-        self._config = connection_settings(settings)
+        self._link = BrokerLink(settings, self._connected, self._disconnected)
+        self._connection = self._link.connection
+        self._catalogs = CatalogStore(settings.catalog_files(), settings.data_directory / "catalog")
+        loaded = self._catalogs.start()
+        self._refused_at_start = loaded.refused
+        self._stamp = self._catalogs.stamp()
+        self._reloading = asyncio.Lock()
+        self._limited = LimitedLog(self._say_skipped)
+        store = DeadLetterStore(settings.dead_letter_path, settings.dead_letters.maximum_entries)
+        self._letters = DeadLetterWriter(store, _LOG)
+        self._pipeline = Pipeline(
+            self._connection,
+            settings,
+            loaded.catalog,
+            self._letters.add,
+            self._limited,
+        )
+        self._announcer = Announcer(
+            self._connection, self._root, settings.bridge_id, settings.name, settings.announcements
+        )
+        self._announcer.use(loaded.catalog, announcement(loaded.catalog))
+        self._retained = RetainedStates(self._connection, self._root, self._pipeline, self._announcer.forget)
+        self._metrics = Metrics(self._pipeline, self._letters, self._announcer, self._catalogs)
+        self._commands: asyncio.Queue[tuple[bytes, int]] = asyncio.Queue(_MOST_COMMANDS)
+        self._command_executor = Commands(
+            CommandContext(settings, self._pipeline, self._letters, self._reload_on_command, self._metrics.now)
+        )
+        self._periodic = Periodic(_LOG)
 
     def stop(self) -> None:
         """Ask `run` to end."""
@@ -67,41 +81,190 @@ class Bridge:
         Raises:
             ProtocolError: the broker refuses us for good.
         """
-        loop = asyncio.get_running_loop()
-        root = self._settings.root
-        protocol = MQTTProtocol(self._config)
-        protocol.set_will(availability_topic(root), OFFLINE, 1, True)
-        connection = PlainConnection(protocol, loop)
-        store = DeadLetterStore(self._settings.dead_letter_path, self._settings.dead_letters.maximum_entries)
-        letters = DeadLetterWriter(store, _LOG)
-        limited = LimitedLog(self._say_skipped)
-        pipeline = Pipeline(
-            connection,
-            self._settings,
-            self._catalog,
-            letters.add,
-            limited,
-            unroute=protocol.unsubscribe,
-        )
-        announcer = Announcer(
-            connection, root, self._settings.bridge_id, self._settings.name, self._settings.announcements
-        )
-        announcer.use(self._catalog)
-        await asyncio.to_thread(protocol.connect)
-        pipeline.deduplication.open()
-        pipeline.start()
-        announcer.announce(pipeline.states.values())
+        commands: asyncio.Task[None] | None = None
         try:
-            while not self._stopping.is_set():
-                changed, pipeline.transport.changed = pipeline.transport.changed, []
-                announcer.tick(changed, pipeline.states)
-                await asyncio.sleep(TICK_SECONDS)
+            await asyncio.to_thread(self._pipeline.deduplication.open)
+            self._report_start()
+            # Before the connection: a session that was kept sends what waits at once, and it must find its handlers.
+            self._retained.listen()
+            self._connection.route(f"{self._root}/command", self._receive_command, 1)
+            self._pipeline.start()
+            if not await self._connect():
+                return
+            commands = asyncio.get_running_loop().create_task(self._carry_out_commands(), name="commands")
+            self._begin_periodic_tasks()
+            # What was made up to here lives as long as the process: the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+            await self._stopping.wait()
         finally:
-            announcer.goodbye()
-            await asyncio.sleep(0.1)
-            await asyncio.to_thread(protocol.disconnect)
-            pipeline.transport.close()
-            await letters.close()
+            await self._end(commands)
+
+    async def _connect(self) -> bool:
+        """Connect, trying again while there is no broker; False when asked to stop meanwhile."""
+        delay = self._settings.broker.reconnect_minimum
+        while not self._stopping.is_set():
+            try:
+                await self._link.connect()
+            except ProtocolConnectionError as error:
+                _LOG.warning("broker_unreachable", error=str(error), next_attempt_seconds=delay)
+                self._write_health()
+                try:
+                    async with asyncio.timeout(delay):
+                        await self._stopping.wait()
+                except TimeoutError:
+                    delay = min(delay * 2, self._settings.broker.reconnect_maximum)
+            else:
+                return True
+        return False
+
+    async def _end(self, commands: asyncio.Task[None] | None) -> None:
+        """Take no more input, wait for what is under way, say goodbye, and close everything."""
+        self._connection.pause()
+        if commands is not None:
+            commands.cancel()
+            await asyncio.gather(commands, return_exceptions=True)
+        left = await self._pipeline.transport.drain(self._settings.delivery.stop_timeout)
+        if left:
+            _LOG.warning("stopped_with_open_messages", count=left, note="unacknowledged input is sent again")
+        await self._periodic.stop()
+        self._announce_states()
+        self._limited.flush(everything=True)
+        self._announcer.goodbye()
+        await self._link.disconnect()
+        self._pipeline.transport.close()
+        await self._letters.close()
+        self._settings.health_path.unlink(missing_ok=True)
+        _LOG.info("stopped")
+
+    # ------------------------------------------------------------ the connection
+
+    def _connected(self) -> None:
+        _LOG.info("connected", host=self._settings.broker.host, port=self._settings.broker.port)
+        self._announcer.announce(self._pipeline.states.values())
+        if self._refused_at_start is not None:
+            self._say_refused(self._refused_at_start)
+            self._refused_at_start = None
+        self._write_health()
+
+    def _disconnected(self, reason: str) -> None:
+        if not self._stopping.is_set():
+            _LOG.warning("disconnected", reason=reason)
+        self._write_health()
+
+    # ------------------------------------------------------------ again and again
+
+    def _begin_periodic_tasks(self) -> None:
+        settings = self._settings
+        every = self._periodic.every
+        every(TICK_SECONDS, "states", self._announce_states)
+        every(settings.announcements.metrics_interval, "metrics", self._announce_metrics)
+        every(INTERVAL_SECONDS, "health", self._write_health)
+        every(5.0, "overdue log lines", self._limited.flush)
+        every(1.0, "full de-duplication", self._pipeline.deduplication.turn_if_full)
+        every(settings.deduplication.ttl / 2, "de-duplication", self._pipeline.deduplication.turn)
+        if settings.catalogs.watch:
+            every(settings.catalogs.watch, "catalog watch", self._reload_when_changed)
+        asyncio.get_running_loop().call_later(_RETAINED_SECONDS, self._end_of_retained_states)
+
+    def _end_of_retained_states(self) -> None:
+        if not self._stopping.is_set():
+            self._retained.end()
+            self._link.unroute(self._retained.topic_filter)
+
+    def _announce_states(self) -> None:
+        transport = self._pipeline.transport
+        changed, transport.changed = transport.changed, []
+        self._announcer.tick(changed, self._pipeline.states)
+
+    def _announce_metrics(self) -> None:
+        metrics = self._metrics.interval()
+        self._announcer.metrics(metrics)
+        _LOG.debug("metrics", **metrics)
+
+    def _write_health(self) -> None:
+        try:
+            write_health(self._settings.health_path, connected=self._link.connected, content=self._metrics.now())
+        except OSError as error:
+            _LOG.warning("health_file_not_written", path=str(self._settings.health_path), error=str(error))
+
+    # ------------------------------------------------------------ catalogs
+
+    async def _reload_when_changed(self) -> None:
+        stamp = await asyncio.to_thread(self._catalogs.stamp)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            await self._reload()
+        except CatalogError as error:
+            self._say_refused(error)
+
+    async def _reload(self) -> Catalog:
+        """Load, check and compile beside the running catalog, then swap between two messages."""
+        async with self._reloading:
+            catalog = await asyncio.to_thread(self._catalogs.load)
+            ready = await asyncio.to_thread(self._pipeline.compile, catalog)
+            message = await asyncio.to_thread(announcement, catalog)
+            self._pipeline.swap(ready)
+            self._announcer.use(catalog, message)
+            self._announcer.announce_catalog()
+        self._say_loaded(catalog)
+        return catalog
+
+    async def _reload_on_command(self) -> Answer:
+        try:
+            catalog = await self._reload()
+        except CatalogError as error:
+            self._say_refused(error)
+            raise CommandError(f"the catalog was refused, the old one stays: {error}") from error
+        return {
+            "version": catalog.version,
+            "rules": len(catalog.rules),
+            "warnings": [str(each) for each in catalog.warnings],
+        }
+
+    def _say_loaded(self, catalog: Catalog) -> None:
+        counts = {"rules": len(catalog.rules), "objects": len(catalog.objects), "devices": len(catalog.devices)}
+        _LOG.info("catalog_loaded", version=catalog.version, **counts, warnings=len(catalog.warnings))
+        for each in catalog.warnings[:20]:
+            _LOG.warning("catalog_warning", where=each.where, text=each.text)
+        self._announcer.event("catalog_loaded", version=catalog.version, **counts, warnings=len(catalog.warnings))
+
+    def _say_refused(self, error: CatalogError) -> None:
+        where = {"file": str(error.path), "line": error.line, "reason": error.reason}
+        _LOG.error("catalog_refused", **where, error=error.text)
+        self._announcer.event("catalog_refused", **where, error=error.text)
+
+    # ------------------------------------------------------------ commands and complaints
+
+    def _receive_command(self, _: str, payload: bytes, delivery: int) -> None:
+        try:
+            self._commands.put_nowait((payload, delivery))
+        except asyncio.QueueFull:
+            self._announcer.result(
+                {"id": None, "ok": False, "error": f"more than {_MOST_COMMANDS} commands wait", "data": None}
+            )
+            if delivery:
+                self._connection.acknowledge(delivery)
+
+    async def _carry_out_commands(self) -> None:
+        while True:
+            payload, delivery = await self._commands.get()
+            try:
+                result = await self._command_executor.execute(payload)
+            except Exception:  # noqa: BLE001 -- whatever a command meets, the next one must be heard
+                _LOG.exception("command_failed")
+                result = {"id": None, "ok": False, "error": "an internal error, see the bridge's log", "data": None}
+            self._announcer.result(result)
+            if delivery:
+                self._connection.acknowledge(delivery)
+
+    def _report_start(self) -> None:
+        catalog = self._pipeline.catalog.catalog
+        _LOG.info("starting", version=VERSION, bridge_id=self._settings.bridge_id)
+        self._say_loaded(catalog)
 
     def _say_skipped(self, reason: str, count: int, detail: str) -> None:
         _LOG.warning("skipped", reason=reason, count=count, last=detail)
+        self._announcer.event("mapping_failed", reason=reason, count=count, detail=detail)

@@ -14,7 +14,7 @@ from data_bridge.catalogs.catalog import CatalogObject
 from data_bridge.dead_letter_writer import DeadLetterWriter
 from data_bridge.dead_letters import DeadLetter
 from data_bridge.explain import explain
-from data_bridge.layers.compiled import Route
+from data_bridge.layers.compiled import Route, make_route
 from data_bridge.pipeline import Pipeline
 from data_bridge.settings import Settings
 
@@ -146,8 +146,7 @@ class Commands:
         if not outputs:
             raise CommandError(f"{each.name} goes to no device")
         trace_id = wanted.trace_id or str(uuid4())
-        route = Route(route.object, route.head, outputs, route.plain)
-        delivered = await self._deliver(route, value, trace_id)
+        delivered = await self._deliver(make_route(each.name, outputs), value, trace_id)
         if not delivered:
             raise CommandError(f"{each.name} could not be delivered; it is among the dead letters (trace {trace_id})")
         devices = [output.device for output in outputs]

@@ -1,21 +1,24 @@
-"""What the bridge asks of an MQTT client: a part of communicator's MQTTProtocol, all on one event loop."""
+"""What the layers ask of an MQTT client: a part of communicator's MQTTProtocol, all on one event loop."""
 
 from collections.abc import Callable
 from typing import Protocol
+
+from communicator.protocols.mqtt.mqtt_protocol import PreparedPublish
+
+__all__ = ["Connection", "MessageHandler", "PreparedPublish"]
 
 type MessageHandler = Callable[[str, bytes, int], None]
 """handler(topic, payload, delivery): delivery is 0 at QoS 0, else the token to acknowledge."""
 
 
-class PreparedPublish(Protocol):
-    """A topic with its options, encoded once."""
-
-
 class Connection(Protocol):
-    """Routes, acknowledgements and prepared publishes."""
+    """Routes, acknowledgements and prepared publishes; see MQTTProtocol for each."""
 
     def route(self, topic_filter: str, handler: MessageHandler, qos: int = 1) -> None:
         """Subscribe, and call `handler` for each message."""
+
+    def unsubscribe(self, topic: str) -> bool:
+        """End a subscription with all its handlers."""
 
     def acknowledge(self, delivery: int) -> None:
         """Tell the broker that a message is done with."""
@@ -30,9 +33,9 @@ class Connection(Protocol):
         prepared: PreparedPublish,
         payload: bytes,
         on_acknowledged: Callable[[T, int], None] | None = None,
-        token: T | None = None,
+        token: T = ...,
     ) -> bool:
-        """Send; `on_acknowledged(token, reason_code)` follows the broker's answer. False when the queue is full."""
+        """Send; `on_acknowledged(token, reason_code)` follows the broker's answer. False when it was not taken."""
 
     def pause(self) -> None:
         """Take no more messages for now."""

@@ -1,6 +1,5 @@
 """The layers wired together: one object that takes messages and swaps catalogs."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from data_bridge.catalogs.catalog import Catalog
@@ -15,6 +14,8 @@ from data_bridge.reasons import Reason
 from data_bridge.settings import Settings
 from data_bridge.skips import Skips
 
+type Ready = tuple[CompiledCatalog, dict[str, DeviceState]]
+
 
 class Pipeline:
     """Input, mapping, resolver and transport over one connection."""
@@ -26,13 +27,10 @@ class Pipeline:
         catalog: Catalog,
         dead_letter: DeadLetterSink,
         limited: LimitedLog,
-        *,
-        unroute: Callable[[str], object],
     ) -> None:
         self.states: dict[str, DeviceState] = {}
         self._connection = connection
         self._settings = settings
-        self._unroute = unroute
         given = settings.deduplication
         folder: Path | None = settings.data_directory / "seen" if given.persist else None
         self.deduplication = Deduplication(given.entries, folder, enabled=given.enabled)
@@ -52,9 +50,8 @@ class Pipeline:
             keep=frozenset(settings.dead_letters.keep),
             keep_per_second=settings.dead_letters.keep_per_second,
         )
-        self.mapping = Mapping(
-            self.compile(catalog), self.transport, self.skips.reject, self.skips.note, ordered=by_key
-        )
+        compiled, self.states = self.compile(catalog)
+        self.mapping = Mapping(compiled, self.transport, self.skips.reject, self.skips.note, ordered=by_key)
         self.input = Input(
             connection,
             self.deduplication,
@@ -71,9 +68,10 @@ class Pipeline:
         """Return the catalog that is in use."""
         return self.mapping.catalog
 
-    def compile(self, catalog: Catalog) -> CompiledCatalog:
-        """Return the catalog ready for use; what devices last got is kept."""
-        return compile_catalog(catalog, self._connection.prepare, self.states)
+    def compile(self, catalog: Catalog) -> Ready:
+        """Return the catalog ready for use, with its devices' states; safe on another thread than the loop's."""
+        states = {device: state for device, state in self.states.copy().items() if device in catalog.devices}
+        return compile_catalog(catalog, self._connection.prepare, states), states
 
     def start(self) -> None:
         """Subscribe to everything that is mapped."""
@@ -81,17 +79,13 @@ class Pipeline:
             self._connection.route(topic, self.input.receive_envelope, self._settings.ingress.qos)
         self._route_topics(self.mapping.catalog.filters)
 
-    def swap(self, catalog: CompiledCatalog) -> None:
+    def swap(self, ready: Ready) -> None:
         """Use another catalog from the next message on."""
+        catalog, self.states = ready
         self.mapping.swap(catalog)
         self._route_topics(catalog.filters)
-        for state in list(self.states.values()):
-            known = catalog.catalog.devices.get(state.device)
-            if known is None:
-                del self.states[state.device]
-                continue
-            gone = [name for name in state.values if name not in catalog.routes]
-            for name in gone:
+        for state in self.states.values():
+            for name in [name for name in state.values if name not in catalog.routes]:
                 del state.values[name]
 
     def _route_topics(self, filters: dict[str, int]) -> None:
@@ -99,7 +93,7 @@ class Pipeline:
         wanted = {each: qos for each, qos in filters.items() if each not in self._settings.ingress.topics}
         for each, qos in self._routed.items():
             if wanted.get(each) != qos:
-                self._unroute(each)
+                self._connection.unsubscribe(each)
         for each, qos in wanted.items():
             if self._routed.get(each) != qos:
                 self._connection.route(each, self.input.receive_topic, qos)

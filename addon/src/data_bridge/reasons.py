@@ -23,7 +23,7 @@ class Reason(StrEnum):
     NO_TRANSPORT = "no_transport"  # the device is reached over a transport that is not there
     REFUSED = "refused"  # the broker refused a delivery, every time it was tried
     STOPPED = "stopped"  # the bridge stopped before the broker confirmed
-    TOPIC_TOO_LONG = "topic_too_long"
+    INTERNAL_ERROR = "internal_error"  # a fault of the bridge itself, met by this message
 
 
 # What these say is normal traffic: no log line.

@@ -60,6 +60,7 @@ class BrokerSettings(_Section):
     password: SecretStr | None = None
     password_file: Path | None = None
     keepalive: Annotated[int, Field(ge=1, le=65535)] = 30
+    timeout: Seconds = 15
     protocol: Literal["3.1.1", "5.0"] | None = None  # None: 5.0, or 3.1.1 when the broker does not know it
     session_expiry: Annotated[int, Field(ge=0, le=4294967295)] = 86400  # seconds
     receive_maximum: Annotated[int, Field(ge=1, le=65535)] = 1000  # QoS 1 messages that we take without an answer
@@ -133,7 +134,7 @@ class DeadLetterSettings(_Section):
 
     path: Path | None = None  # dead-letters.sqlite in data_directory
     maximum_entries: Count = 100_000
-    keep: tuple[str, ...] = ("cast_failed", "not_finite", "out_of_range", "unknown_option")
+    keep: tuple[str, ...] = ("cast_failed", "not_finite", "out_of_range", "unknown_option", "internal_error")
     keep_per_second: Count = 100
 
 

@@ -46,12 +46,22 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An object's way to its devices. `head` is its payload up to the value; `plain`: all outputs are alike."""
+    """An object's way to its devices. `head` is its payload up to the value.
+
+    `targets` is what the hot path needs where all outputs get the same payload and answer for it; else it is empty.
+    """
 
     object: str
     head: bytes
     outputs: tuple[Output, ...]
-    plain: bool
+    targets: tuple[tuple[PreparedPublish, Output], ...]
+
+
+def make_route(name: str, outputs: tuple[Output, ...]) -> Route:
+    """Return the way to these outputs."""
+    alike = all(each.prepared is not None and each.template is None and each.qos for each in outputs)
+    targets = tuple((each.prepared, each) for each in outputs if alike and each.prepared is not None)
+    return Route(name, encode_head(name), outputs, targets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +153,7 @@ class _Resolver:
         return {each.name: self._route(each.name, each.devices) for each in self._catalog.objects.values()}
 
     def _route(self, name: str, devices: Iterable[str]) -> Route:
-        outputs = tuple(self._output(name, identifier) for identifier in devices)
-        plain = all(each.prepared is not None and each.template is None and each.qos for each in outputs)
-        return Route(name, encode_head(name), outputs, plain and bool(outputs))
+        return make_route(name, tuple(self._output(name, identifier) for identifier in devices))
 
     def _output(self, name: str, identifier: str) -> Output:
         state = self._states.get(identifier)

@@ -82,7 +82,10 @@ class Input:
                     pending.repeats = []
                 pending.repeats.append(delivery)
             return
-        self._map(body, identity, trace_id, topic, payload, delivery, started)
+        try:
+            self._map(body, identity, trace_id, topic, payload, delivery, started)
+        except Exception as error:  # noqa: BLE001 -- nothing that a message contains may stop the bridge
+            self._failed(error, topic, payload, delivery, identity)
 
     def receive_topic(self, topic: str, payload: bytes, delivery: int) -> None:
         """Take a message of a topic rule's filter."""
@@ -96,7 +99,15 @@ class Input:
         except Refusal as refusal:
             self._reject(refusal.reason, refusal.detail, topic, payload, delivery, "")
             return
-        self._mapping.map_topic(topic, payload, document, delivery, started)
+        try:
+            self._mapping.map_topic(topic, payload, document, delivery, started)
+        except Exception as error:  # noqa: BLE001 -- as above
+            self._failed(error, topic, payload, delivery, None)
+
+    def _failed(self, error: Exception, topic: str, payload: bytes, delivery: int, identity: str | None) -> None:
+        if identity is not None:
+            self._in_flight.pop(identity, None)
+        self._reject(Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}", topic, payload, delivery, "")
 
     def _too_large(self, topic: str, payload: bytes, delivery: int) -> None:
         detail = f"{len(payload)} bytes, more than the allowed {self._maximum}"

@@ -76,7 +76,7 @@ class Mapping:
                 self._reject(refusal.reason, refusal.detail, topic, payload, delivery, trace_id)
                 return
         route = rule.route
-        if route.plain and not self._ordered:
+        if route.targets and not self._ordered:
             self._deliver(route, value, identity, trace_id, delivery, started)
         elif route.outputs:
             self._transport.deliver_all([(route, value)], identity, trace_id, delivery, started)

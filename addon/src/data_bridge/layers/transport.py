@@ -116,17 +116,17 @@ class Transport:
     def deliver(
         self, route: Route, value: Value, identity: str | None, trace_id: str, delivery: int, started: int
     ) -> None:
-        """Send one value to all devices of a plain route."""
+        """Send one value to all targets of a route that has some."""
         payload = route.head + dumps(value) + b"}"
-        outputs = route.outputs
+        targets = route.targets
         name = route.object
-        pending = Pending(identity, trace_id, delivery, started, len(outputs))
+        pending = Pending(identity, trace_id, delivery, started, len(targets))
         self.mapped += 1
         if identity is not None:
             self.in_flight[identity] = pending
-        for output in outputs:
+        for prepared, output in targets:
             token = (pending, output, payload, name, 1)
-            if not self._publish(output.prepared, payload, self._acknowledged, token):
+            if not self._publish(prepared, payload, self._acknowledged, token):
                 self._queue_full(token)
             state = output.state
             state.values[name] = value
@@ -218,7 +218,7 @@ class Transport:
         self._counts[(bits << 3) | ((elapsed >> (bits - 4)) & 7)] += 1
         identity = pending.identity
         if identity is not None:
-            del self.in_flight[identity]
+            self.in_flight.pop(identity, None)
             if self._remember:
                 self._seen.current.add(identity)
                 self._seen.unwritten.append(identity)
@@ -238,7 +238,7 @@ class Transport:
         self.histogram.record(perf_counter_ns() - pending.started)
         identity = pending.identity
         if identity is not None:
-            del self.in_flight[identity]
+            self.in_flight.pop(identity, None)
             if self._remember:
                 self._seen.current.add(identity)
                 self._seen.unwritten.append(identity)

@@ -15,7 +15,7 @@ from communicator.protocols.mqtt.frames import DISCONNECT
 class FastClient(Client):
     """Paho for connect, authentication, TLS, last will, subscribe and keep-alive; it neither reads nor writes."""
 
-    def __init__(  # noqa: PLR0917 -- paho's own parameters, in paho's order
+    def __init__(
         self,
         callback_api_version: CallbackAPIVersion,
         client_id: str,

@@ -15,7 +15,7 @@ class TimedContext(ssl.SSLContext):
 
     handshake_seconds: float = 60.0
 
-    def wrap_socket(  # noqa: PLR0917 -- the signature is Python's
+    def wrap_socket(
         self,
         sock: socket.socket,
         server_side: bool = False,

@@ -1,0 +1,47 @@
+"""The values that devices got before the bridge was restarted, read back from its own retained announcements."""
+
+from collections.abc import Callable
+
+from data_bridge.announce import decode_state
+from data_bridge.connection import Connection
+from data_bridge.pipeline import Pipeline
+
+
+class RetainedStates:
+    """Listens to `state/+` for a while after the first connect.
+
+    Without it the first message after a restart would replace a device's retained state by one that knows one value.
+    """
+
+    def __init__(self, connection: Connection, root: str, pipeline: Pipeline, forget: Callable[[str], None]) -> None:
+        self.topic_filter = f"{root}/state/+"
+        self._prefix = f"{root}/state/"
+        self._connection = connection
+        self._pipeline = pipeline
+        self._forget = forget
+        self._listening = True
+
+    def listen(self) -> None:
+        """Subscribe."""
+        self._connection.route(self.topic_filter, self._receive, 0)
+
+    def end(self) -> None:
+        """Take no more; what comes now is what we said ourselves."""
+        self._listening = False
+
+    def _receive(self, topic: str, payload: bytes, delivery: int) -> None:
+        if delivery:
+            self._connection.acknowledge(delivery)
+        if not self._listening or not payload:
+            return
+        device = topic.removeprefix(self._prefix)
+        state = self._pipeline.states.get(device)
+        if state is None:
+            # A device that left the catalog while the bridge was off.
+            self._forget(device)
+            return
+        routes = self._pipeline.catalog.routes
+        for name, value in decode_state(payload).items():
+            route = routes.get(name)
+            if route is not None and name not in state.values and any(each.device == device for each in route.outputs):
+                state.values[name] = value
