@@ -11,6 +11,7 @@ as root, after apt-get install debootstrap buildah podman runc conmon iproute2. 
 import json
 import os
 import queue
+import re
 import secrets
 import shutil
 import subprocess
@@ -18,7 +19,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from paho.mqtt.client import Client, MQTTv5
@@ -42,14 +45,16 @@ PODMAN = ("podman", "--runtime", shutil.which("runc", path="/usr/sbin:/usr/bin")
 BUILD = ("build", "--layers", "--isolation", "chroot", "--format", "docker", "--pull=never")
 SECONDS = 30.0
 
+TOKEN = "of-the-supervisor"
 PASSWORD = "pässwörd: of 1 sensor"
-# Sends SIGSEGV to the processes that have an argument; the container has no pkill.
-KILL = """
+# Run inside, on the processes that have an argument; the container has no ps and no pkill.
+FIND = """
 import os, pathlib, signal, sys
 for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-    if sys.argv[1].encode() in path.read_bytes().split(b"\\0")[:3] and int(path.parent.name) != os.getpid():
-        os.kill(int(path.parent.name), signal.SIGSEGV)
+    if set(path.read_text().split("\\0")[:3]) & set(sys.argv[1:]) and int(path.parent.name) != os.getpid():
 """
+KILL = f"{FIND}        os.kill(int(path.parent.name), signal.SIGSEGV)"
+ENVIRONMENTS = f"{FIND}        print(path.with_name('environ').read_text())"
 MAPPINGS = "mappings: [{equip_tag: GPS001, message_id: GLL001, object: GPS.Latitude, value_type: float}]\n"
 DEVICES = "objects: {GPS.Latitude: [VM-A, VM-C]}\n"
 
@@ -116,8 +121,8 @@ class App:
         done = run(*PODMAN, "logs", self.name)
         return done.stdout + done.stderr
 
-    def inside(self, *command: str) -> str:
-        return run(*PODMAN, "exec", self.name, *command).stdout
+    def inside(self, *command: str, user: str = "root") -> str:
+        return run(*PODMAN, "exec", "--user", user, self.name, *command).stdout
 
     def healthy(self) -> bool:
         return run(*PODMAN, "healthcheck", "run", self.name, check=False).returncode == 0
@@ -172,6 +177,7 @@ def container(image: str, folder: Path, **options: object) -> Iterator[App]:
             *("--cgroup-manager", "cgroupfs", "run", "--detach", "--pull=never", "--name", name),
             *("--network", f"ns:/run/netns/{name}", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"),
             *("--tmpfs", "/tmp", "--env", "TZ=Asia/Seoul"),  # noqa: S108 -- the container's own
+            *("--env", f"SUPERVISOR_TOKEN={TOKEN}", "--env", f"HASSIO_TOKEN={TOKEN}"),
             *("--volume", f"{folder}/data:/data", "--volume", f"{folder}/config:/config", image),
         )
         yield App(name, address, folder)
@@ -269,10 +275,17 @@ def test_a_first_start_is_safe_and_quiet(image: str, tmp_path: Path) -> None:
         password = (tmp_path / "data/bridge/broker-password").read_text()
         assert app.inside("stat", "-c", "%a %U", "/data/bridge/broker-password") == "600 bridge\n"
         assert app.inside("stat", "-c", "%a %U", "/data/mosquitto") == "700 mosquitto\n"
+        seoul = datetime.now(ZoneInfo("Asia/Seoul")).strftime("%Y-%m-%dT%H:")
+        assert re.search(rf"^{seoul}\d\d:\d\d: mosquitto version \S+ running$", app.log, flags=re.MULTILINE)
         script = 'for p in /proc/[0-9]*; do printf "%s %s\\n" "$(stat -c %U $p)" "$(tr "\\0" " " <$p/cmdline)"; done'
         processes = app.inside("sh", "-c", script).splitlines()
         assert [line.split()[0] for line in processes if "/usr/sbin/mosquitto -c" in line] == ["mosquitto"]
         assert [line.split()[0] for line in processes if line.endswith("-m data_bridge run ")] == ["bridge"]
+
+        for user, argument in (("mosquitto", "/usr/sbin/mosquitto"), ("bridge", "data_bridge")):
+            environment = app.inside("python", "-c", ENVIRONMENTS, argument, user=user)
+            assert "TZ=Asia/Seoul" in environment
+            assert TOKEN not in environment
 
         for _ in range(3):
             assert app.healthy()
