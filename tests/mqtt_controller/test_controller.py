@@ -215,7 +215,7 @@ def test_while_the_broker_is_away_only_the_latest_contents_wait(basket: Basket) 
     basket.sees("MLON", "WTMN")
     basket.sees("MLON", "WTMN", "MILK")
     basket.updates.connected = True
-    basket.controller.connected()
+    basket.controller.send_again()
     assert basket.sent == [{"MLON": 1}, {"MILK": 1, "MLON": 1, "WTMN": 1}]
 
 
@@ -225,21 +225,21 @@ def test_contents_that_could_not_be_sent_are_sent_even_after_the_end(basket: Bas
     basket.sees("MLON")
     basket.command("end")
     basket.updates.connected = True
-    basket.controller.connected()
-    basket.controller.connected()
+    basket.controller.send_again()
+    basket.controller.send_again()
     assert basket.sent == [{"MLON": 1}]
 
 
 def test_a_running_session_is_sent_again_after_a_reconnect_for_qos_0_may_have_been_lost(basket: Basket) -> None:
     basket.command("start")
     basket.sees("MLON")
-    basket.controller.connected()
+    basket.controller.send_again()
     assert basket.sent == [{"MLON": 1}, {"MLON": 1}]
 
 
 def test_a_reconnect_before_the_first_cycle_sends_nothing(basket: Basket) -> None:
     basket.command("start")
-    basket.controller.connected()
+    basket.controller.send_again()
     assert basket.sent == []
 
 
@@ -247,7 +247,7 @@ def test_a_reconnect_at_rest_sends_nothing(basket: Basket) -> None:
     basket.command("start")
     basket.sees("MLON")
     basket.command("end")
-    basket.controller.connected()
+    basket.controller.send_again()
     assert basket.sent == [{"MLON": 1}]
 
 
@@ -256,7 +256,7 @@ def test_the_last_customers_contents_are_not_sent_into_the_next_session(basket: 
     basket.sees("MLON")
     basket.command("end")
     basket.command("start")
-    basket.controller.connected()
+    basket.controller.send_again()
     assert basket.sent == [{"MLON": 1}]
 
 
@@ -309,7 +309,7 @@ def test_whatever_happens_the_server_ends_up_with_the_latest_contents(actions: I
             basket.updates.connected = False
         elif action == "find":
             basket.updates.connected = True
-            basket.controller.connected()
+            basket.controller.send_again()
         elif isinstance(action, str):
             if action == "start" and not basket.controller.active:
                 recent = []
@@ -319,5 +319,5 @@ def test_whatever_happens_the_server_ends_up_with_the_latest_contents(actions: I
             latest = dict.fromkeys(sorted(set().union(*recent)), 1)
             basket.sees(*sorted(action))
     basket.updates.connected = True
-    basket.controller.connected()
+    basket.controller.send_again()
     assert (basket.sent[-1] if basket.sent else None) == latest

@@ -90,7 +90,7 @@ class Controller:
         self._snapshot = snapshot
         self._send()
 
-    def connected(self) -> None:
+    def send_again(self) -> None:
         """Send again what the server may have missed while the broker was away.
 
         An update has QoS 0 and may have gone into a dead connection, so a running session always sends; after its end

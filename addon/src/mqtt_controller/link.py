@@ -33,6 +33,7 @@ class Link:
         self._on_command = on_command
         self._on_refused = on_refused
         self._closing = threading.Event()
+        self._accepted = threading.Event()
         self._offline_seen = threading.Event()
         self._mqtt = MQTTProtocol(
             MQTTConfig(
@@ -47,15 +48,19 @@ class Link:
             )
         )
         self._mqtt.set_will(settings.availability_topic, OFFLINE, qos=1, retain=True)
+        # Before connect(), so that the basket listens when it says that it is online.
+        self._mqtt.subscribe(settings.availability_topic, self._take_availability, qos=1)
+        self._mqtt.subscribe(settings.command_topic, self._take_command, qos=1)
         self._connector = threading.Thread(target=self._connect, name="mqtt-connector")
 
     @property
     def connected(self) -> bool:
         """Tell whether the broker has accepted us."""
-        return self._mqtt.is_connected
+        return self._accepted.is_set() and self._mqtt.is_connected
 
     def start(self) -> None:
         """Begin to connect."""
+        log.info("Connecting to %s:%d as %s", self._settings.host, self._settings.port, self._settings.root)
         self._connector.start()
 
     def close(self) -> None:
@@ -93,8 +98,6 @@ class Link:
         while not self._closing.is_set():
             try:
                 self._mqtt.connect()
-                self._mqtt.subscribe(self._settings.availability_topic, self._take_availability, qos=1)
-                self._mqtt.subscribe(self._settings.command_topic, self._take_command, qos=1)
             except ProtocolAuthenticationError as error:
                 self._on_refused(str(error))
                 return
@@ -105,6 +108,7 @@ class Link:
                 self._closing.wait(delay)
                 delay = min(2 * delay, RETRY_LAST_SECONDS)
             else:
+                self._accepted.set()
                 return
 
     def _take_command(self, _topic: str, payload: bytes) -> None:

@@ -1,12 +1,12 @@
 """The running program: one loop through which commands, cycles and connections reach the controller in turn."""
 
-import logging
 import queue
 import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import FrameType
 
+from mqtt_controller.announcer import Announcer
 from mqtt_controller.controller import Controller
 from mqtt_controller.displays import Display
 from mqtt_controller.link import Link
@@ -16,8 +16,6 @@ from mqtt_controller.settings import Settings
 
 # How often the connection's state is looked at; a lost connection is not up again within the first second.
 WATCH_SECONDS = 0.2
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +68,14 @@ class Program:
             self._display.close()
 
     def _loop(self, controller: Controller) -> str | None:
-        was_connected = False
+        announcer = Announcer(self._link, controller.send_again)
         while True:
             try:
                 event = self._events.get(timeout=WATCH_SECONDS)
             except queue.Empty:
                 event = None
+            # Before the event: a command that came right after a new connection belongs after the announcement.
+            announcer.watch()
             match event:
                 case _Stop(error):
                     return error
@@ -85,11 +85,3 @@ class Program:
                     controller.cycle(event)
                 case None:
                     pass
-            connected = self._link.connected
-            if connected and not was_connected:
-                log.info("Connected to %s:%d as %s", self._settings.host, self._settings.port, self._settings.root)
-            if connected and (not was_connected or self._link.called_offline()) and self._link.announce():
-                controller.connected()
-            if was_connected and not connected:
-                log.warning("The broker is away; the basket goes on, its contents will be sent when it is back")
-            was_connected = connected
