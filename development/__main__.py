@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
+import re
 import shutil
 import signal
 import sys
@@ -15,7 +16,10 @@ from communicator.common.exception import ProtocolError
 from development.home_assistant_api import ApiError
 from development.observer import NothingArrivedError
 from development.program import ProgramFailedError, ProgramMissingError
+from development.shop import open_shop
 from development.stack import CHECKOUT, PortTakenError, Stack
+
+SESSION = r"sensor\.basket_.*_session"
 
 
 class AlreadyRunningError(RuntimeError):
@@ -54,6 +58,16 @@ def alone(directory: Path) -> Iterator[None]:
         yield
 
 
+async def start(stack: Stack) -> None:
+    """Start the stack and, where there are baskets, the shop they are in."""
+    await stack.start()
+    if stack.demo:
+        sessions = tuple(entity for entity in await stack.api.states() if re.fullmatch(SESSION, entity))
+        began = time.monotonic()
+        await open_shop(stack.api, sessions[:1])
+        report("Shop", f"prices are set, {sessions[0]} is started", time.monotonic() - began)
+
+
 async def run(stack: Stack) -> None:
     """Start the stack and keep it until a signal asks to end or a part fails."""
     stopping = asyncio.Event()
@@ -63,7 +77,7 @@ async def run(stack: Stack) -> None:
     ended = asyncio.create_task(stopping.wait())
     tasks: list[asyncio.Task[object]] = [ended]
     try:
-        started = asyncio.create_task(stack.start())
+        started = asyncio.create_task(start(stack))
         tasks.append(started)
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if started.done():
