@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import sys
 import time
 from dataclasses import dataclass, field
@@ -34,6 +35,14 @@ logbook:
 automation: !include automations.yaml
 script: !include scripts.yaml
 scene: !include scenes.yaml
+lovelace:
+  dashboards:
+    iot-data-bridge:
+      mode: yaml
+      filename: dashboard.yaml
+      title: Floor
+      icon: mdi:bridge
+      show_in_sidebar: true
 logger:
   default: warning
   logs:
@@ -95,6 +104,7 @@ class HomeAssistant:
         storage.mkdir(parents=True, exist_ok=True)
         (self.directory / "packages").mkdir(exist_ok=True)
         (self.directory / "configuration.yaml").write_text(CONFIGURATION)
+        shutil.copy(Path(__file__).with_name("dashboard.yaml"), self.directory)
         for name in ("automations", "scripts", "scenes"):
             path = self.directory / f"{name}.yaml"
             if not path.exists():

@@ -54,7 +54,7 @@ def main() -> None:
         page.locator("input[name=username]").fill("developer")
         page.locator("input[name=password]").fill(password)
         page.keyboard.press("Enter")
-        page.wait_for_url(lambda url: "/auth/" not in url)
+        page.locator("home-assistant-main").wait_for()
         page.goto(arguments.url + arguments.page)
         if arguments.wait_for:
             page.get_by_text(arguments.wait_for).first.wait_for()

@@ -202,7 +202,7 @@ class Stack:
 
     async def _see_entities(self) -> None:
         known = {"unknown", "unavailable"}
-        for pattern in (r"sensor\..*_session", r"sensor\..*_progress", r"sensor\..*_gps_latitude"):
+        for pattern in (r"sensor\..*_session", r"sensor\.printer_.*_state", r"sensor\..*_gps_latitude"):
             await self.api.wait_for_state(pattern, lambda state: state not in known)
 
     def _start_program(self, name: str, module: str, *arguments: str, environment: dict[str, str]) -> Program:
