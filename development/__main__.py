@@ -71,7 +71,8 @@ async def start(stack: Stack) -> None:
 async def run(stack: Stack) -> None:
     """Start the stack and keep it until a signal asks to end or a part fails."""
     stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # SIGHUP: the terminal was closed.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     began = time.monotonic()
     ended = asyncio.create_task(stopping.wait())
