@@ -1,0 +1,213 @@
+"""A load generator and receiver that cost as little as Python allows: raw sockets, packets built beforehand.
+
+Both sides are one process and one thread, so that the generator knows at every moment what has arrived. MQTT 3.1.1.
+"""
+
+import select
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+CONNACK_BYTES = 4
+_READ = 1 << 18
+_SILENCE_SECONDS = 5.0
+_CONNECT_SECONDS = 10.0
+
+
+def _length(size: int) -> bytes:
+    encoded = bytearray()
+    while True:
+        size, low = divmod(size, 128)
+        if not size:
+            return bytes([*encoded, low])
+        encoded.append(low | 0x80)
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return len(data).to_bytes(2) + data
+
+
+def connect(port: int, client_id: str, *, clean: bool = True) -> socket.socket:
+    """Return a connected MQTT 3.1.1 client without keep-alive."""
+    opened = socket.create_connection(("127.0.0.1", port), _CONNECT_SECONDS)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    body = _text("MQTT") + bytes([4, 2 if clean else 0, 0, 0]) + _text(client_id)
+    opened.sendall(b"\x10" + _length(len(body)) + body)
+    answer = opened.recv(CONNACK_BYTES)
+    if len(answer) != CONNACK_BYTES or answer[3]:
+        raise ConnectionError(f"the broker refused {client_id}: {answer!r}")
+    return opened
+
+
+def subscribe(opened: socket.socket, topic_filter: str, qos: int) -> None:
+    """Subscribe and wait for the answer."""
+    body = b"\x00\x01" + _text(topic_filter) + bytes([qos])
+    opened.sendall(b"\x82" + _length(len(body)) + body)
+    answer = opened.recv(5)
+    if answer[0] != 0x90 or answer[4] > 2:  # noqa: PLR2004 -- SUBACK, highest QoS
+        raise ConnectionError(f"the broker refused the subscription: {answer!r}")
+
+
+def publish_packet(topic: str, payload: bytes, qos: int, identifier: int) -> bytes:
+    """Return one PUBLISH."""
+    body = _text(topic) + (identifier.to_bytes(2) if qos else b"") + payload
+    return bytes([0x30 | qos << 1]) + _length(len(body)) + body
+
+
+def envelope(trace: str, tag: str, message_id: str, value: int) -> bytes:
+    """Return an envelope of the wire format; with a 36-character trace and short ids it has about 157 bytes."""
+    return (
+        f'{{"header":{{"UUID":"{trace}","TIME":"20261121103045","SRC":"GW-01","DEST":"B","TYPE":"S"}},'
+        f'"payload":{{"Equip.Tag":"{tag}","Message.ID":"{message_id}","VALUE":{value}}}}}'
+    ).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is sent: prebuilt PUBLISH packets whose payloads hold their number as VALUE."""
+
+    packets: list[bytes]
+    qos: int
+
+
+def build(count: int, qos: int, run: int, keys: Callable[[int], tuple[str, str]], topics: list[str]) -> Load:
+    """Return `count` messages with trace ids that no other run uses, spread over topics and keys."""
+    packets = []
+    for number in range(count):
+        trace = f"{run:08x}-0000-4000-8000-{number:012x}"
+        tag, message_id = keys(number)
+        payload = envelope(trace, tag, message_id, number)
+        packets.append(publish_packet(topics[number % len(topics)], payload, qos, number % 65535 + 1))
+    return Load(packets, qos)
+
+
+@dataclass(slots=True)
+class Result:
+    """What arrived: seconds from the first to the last, and the one-way latency of each message in seconds."""
+
+    sent: int
+    received: int
+    duplicates: int
+    seconds: float
+    latencies: list[float]
+
+    @property
+    def rate(self) -> float:
+        """Return messages a second."""
+        return self.received / self.seconds if self.seconds else 0.0
+
+    def quantile(self, share: float) -> float:
+        """Return a latency in milliseconds."""
+        ordered = sorted(self.latencies)
+        return ordered[min(int(share * len(ordered)), len(ordered) - 1)] * 1000 if ordered else float("nan")
+
+
+class Bench:
+    """A sender and a receiver on one broker."""
+
+    def __init__(self, port: int, receive_filter: str, receive_qos: int, name: str) -> None:
+        self.sender = connect(port, f"send-{name}")
+        self.receiver = connect(port, f"receive-{name}")
+        subscribe(self.receiver, receive_filter, receive_qos)
+        for each in (self.sender, self.receiver):
+            each.setblocking(False)
+        self._rest = b""
+        self._confirmed = 0
+
+    def close(self) -> None:
+        """Close both connections."""
+        self.sender.close()
+        self.receiver.close()
+
+    def run(self, load: Load, *, window: int = 0, rate: float = 0.0, batch: int = 50) -> Result:
+        """Send the load and count what arrives.
+
+        With `window` at most so many messages are under way: the fastest that loses nothing. With `rate` messages leave
+        at that pace, in time with the clock, and latencies are taken.
+        """
+        packets, total = load.packets, len(load.packets)
+        sent = arrived = duplicates = 0
+        seen = bytearray(total)
+        sent_at = [0.0] * total
+        latencies: list[float] = []
+        unsent = b""
+        numbered = rate > 0
+        self._confirmed = 0
+        started = last = time.perf_counter()
+        while arrived < total:
+            now = time.perf_counter()
+            if now - last > _SILENCE_SECONDS:
+                break
+            due = min(total, int((now - started) * rate) + 1) if rate else min(total, arrived + window)
+            may_send = min(due, sent + batch) if rate else due
+            if load.qos and not rate:
+                may_send = min(may_send, self._confirmed + window)
+            if not unsent and may_send > sent and (rate or may_send - sent >= min(batch, total - sent)):
+                unsent = b"".join(packets[sent:may_send])
+                for number in range(sent, may_send):
+                    sent_at[number] = now
+                sent = may_send
+            if unsent:
+                try:
+                    unsent = unsent[self.sender.send(unsent) :]
+                except BlockingIOError:
+                    pass
+            if rate:
+                pause = max(0.0, started + sent / rate - time.perf_counter()) if not unsent else 0.0
+            else:
+                pause = 0.05
+            readable, _, _ = select.select(
+                [self.receiver, self.sender], [self.sender] if unsent else [], [], min(pause, 0.05)
+            )
+            if self.sender in readable:
+                self._confirmed += len(self.sender.recv(_READ)) // 4
+            if self.receiver in readable:
+                numbers = self._receive(numbered)
+                now = time.perf_counter()
+                if numbered:
+                    for number in numbers:
+                        if seen[number]:
+                            duplicates += 1
+                        else:
+                            seen[number] = 1
+                            latencies.append(now - sent_at[number])
+                arrived += len(numbers)
+                last = now
+        return Result(sent, arrived - duplicates, duplicates, last - started, latencies)
+
+    def _receive(self, numbered: bool) -> list[int]:
+        """Read once, acknowledge what asks for it, and return the numbers of the messages (0 each unless wanted)."""
+        data = self.receiver.recv(_READ)
+        if not data:
+            raise ConnectionError("the broker closed the receiver's connection")
+        data = self._rest + data
+        position, end = 0, len(data)
+        numbers: list[int] = []
+        answers: list[bytes] = []
+        while position + 4 < end:
+            command = data[position]
+            size = data[position + 1]
+            body = position + 2
+            if size > 0x7F:  # noqa: PLR2004 -- the continuation bit
+                size = (size & 0x7F) | data[position + 2] << 7
+                body += 1
+            following = body + size
+            if following > end:
+                break
+            if command & 0x06:
+                topic_end = body + 2 + (data[body] << 8 | data[body + 1])
+                answers.append(b"\x40\x02" + data[topic_end : topic_end + 2])
+            if numbered:
+                start = data.rfind(b":", body, following) + 1
+                numbers.append(int(float(data[start:following].rstrip(b"}"))))
+            else:
+                numbers.append(0)
+            position = following
+        self._rest = data[position:]
+        if answers:
+            self.receiver.setblocking(True)
+            self.receiver.sendall(b"".join(answers))
+            self.receiver.setblocking(False)
+        return numbers

@@ -1,0 +1,73 @@
+"""A connection whose broker is the test itself: it sees every publish and decides about every acknowledgement."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from communicator.protocols.mqtt.mqtt_protocol import MQTTProtocol, PreparedPublish
+from data_bridge.connection import MessageHandler
+
+
+@dataclass(slots=True)
+class Sent:
+    """One publish, and how the broker answers it."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    answer: Callable[[int], None]
+
+
+@dataclass(slots=True)
+class ScriptedConnection:
+    """Records; `refuse` lets publish_prepared say that the queue is full."""
+
+    sent: list[Sent] = field(default_factory=list)
+    acknowledged: list[int] = field(default_factory=list)
+    routes: dict[str, MessageHandler] = field(default_factory=dict)
+    paused: bool = False
+    refuse: bool = False
+    _protocol: MQTTProtocol = field(default_factory=lambda: MQTTProtocol(broker_address="nowhere"))
+
+    def route(self, topic_filter: str, handler: MessageHandler, qos: int = 1) -> None:
+        del qos
+        self.routes[topic_filter] = handler
+
+    def unsubscribe(self, topic: str) -> bool:
+        return self.routes.pop(topic, None) is not None
+
+    def acknowledge(self, delivery: int) -> None:
+        self.acknowledged.append(delivery)
+
+    def prepare(
+        self, topic: str, qos: int = 1, retain: bool = False, message_expiry: int | None = None
+    ) -> PreparedPublish:
+        return self._protocol.prepare(topic, qos, retain, message_expiry)
+
+    def publish_prepared[T](
+        self,
+        prepared: PreparedPublish,
+        payload: bytes,
+        on_acknowledged: Callable[[T, int], None] | None = None,
+        token: T = None,  # type: ignore[assignment]  # as in MQTTProtocol
+    ) -> bool:
+        if self.refuse:
+            return False
+
+        def answer(reason_code: int) -> None:
+            if on_acknowledged is not None:
+                on_acknowledged(token, reason_code)
+
+        self.sent.append(Sent(prepared.topic, payload, prepared.qos, prepared.retain, answer))
+        return True
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+
+    def take(self) -> list[Sent]:
+        """Return what was published since the last call."""
+        taken, self.sent = self.sent, []
+        return taken
