@@ -133,8 +133,10 @@ class Shop:
             self.stack.callback(self._server.close)
         return self._server
 
-    def run(self, *flags: str, root: str = "basket/unit0001", **environment: str) -> BasketProcess:
-        """Start a basket, and do not wait for it."""
+    def run(
+        self, *flags: str, root: str = "basket/unit0001", terminal: int | None = None, **environment: str
+    ) -> BasketProcess:
+        """Start a basket, and do not wait for it; `terminal` is a descriptor for its input and output."""
         number = len(self.baskets)
         output, log = self.directory / f"basket{number}.out", self.directory / f"basket{number}.err"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MQTT_", "BASKET_"))}
@@ -143,8 +145,8 @@ class Shop:
             process = subprocess.Popen(  # noqa: S603 -- ours
                 [sys.executable, "-m", "mqtt_controller", "--cycle", "0.05", *flags],
                 env={**kept, **settings},
-                stdin=subprocess.PIPE,
-                stdout=output_file,
+                stdin=subprocess.PIPE if terminal is None else terminal,
+                stdout=output_file if terminal is None else terminal,
                 stderr=log_file,
             )
         basket = BasketProcess(root, process, output, log)
@@ -152,10 +154,12 @@ class Shop:
         self.stack.callback(self._clean_up, basket)
         return basket
 
-    def open(self, *flags: str, root: str = "basket/unit0001", **environment: str) -> BasketProcess:
+    def open(
+        self, *flags: str, root: str = "basket/unit0001", terminal: int | None = None, **environment: str
+    ) -> BasketProcess:
         """Start a basket and wait until it is online."""
         after = len(self.server.messages)
-        basket = self.run(*flags, root=root, **environment)
+        basket = self.run(*flags, root=root, terminal=terminal, **environment)
         self.server.wait(f"{root}/availability", lambda payload: payload == b"online", after=after)
         return basket
 

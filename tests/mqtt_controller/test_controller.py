@@ -294,6 +294,16 @@ def test_closing_ends_the_session(basket: Basket) -> None:
     assert basket.display.lines is None
 
 
+@given(st.lists(st.binary(max_size=60) | st.sampled_from([b"start", b"end", b'{"msg":"total","totalprice":1}'])))
+def test_no_message_stops_a_basket(payloads: list[bytes]) -> None:
+    basket = Basket()
+    for payload in payloads:
+        basket.controller.command(payload)
+    basket.command("end")
+    basket.command("start")
+    assert basket.display.lines == ("Total Price:", "0 원")
+
+
 ACTIONS = st.lists(
     st.sampled_from(["start", "end", "lose", "find"]) | st.sets(st.sampled_from(["MLON", "WTMN", "MILK"])), max_size=40
 )

@@ -52,6 +52,16 @@ def test_a_terminal_without_hangul_does_not_end_the_program() -> None:
     assert raw.getvalue() == b"LCD Total Price: / 12,345 ?\n"
 
 
+class BrokenPipe(io.StringIO):
+    def flush(self) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+def test_a_closed_pipe_is_a_display_that_does_not_work() -> None:
+    with pytest.raises(DisplayError, match=r"standard output: .*Broken pipe"):
+        TerminalDisplay(BrokenPipe()).off()
+
+
 @pytest.fixture
 def lcd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hd44780]:
     monkeypatch.setattr(importlib.import_module("RPLCD.i2c"), "SMBus", Bus)

@@ -1,8 +1,10 @@
 """The real program against a real Mosquitto: what a server sees of a basket, and what a customer reads."""
 
+import os
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import orjson
@@ -162,6 +164,22 @@ def test_keys_from_a_pipe_fill_the_basket_and_q_leaves(shop: Shop) -> None:
     basket.type("q\n")
     assert basket.process.wait(PATIENCE) == 0
     assert "a/A MLON" in basket.log.read_text()
+
+
+def test_in_a_terminal_keys_act_at_once_and_the_display_is_a_box(shop: Shop) -> None:
+    host, device = os.openpty()
+    before = termios.tcgetattr(device)
+    basket = shop.open("--products", "MLON,WTMN", terminal=device)
+    shop.server.send(COMMANDS, "start")
+    os.write(host, b"aab")
+    shop.server.wait_contents(ROOT, {"MLON": 2, "WTMN": 1})
+    os.write(host, b"q")
+    assert basket.process.wait(PATIENCE) == 0
+    assert termios.tcgetattr(device) == before
+    screen = os.read(host, 65536).decode()
+    assert "│0 원            │" in screen
+    os.close(host)
+    os.close(device)
 
 
 def test_the_random_shopper_needs_nobody(shop: Shop) -> None:

@@ -1,5 +1,6 @@
 """The real reader code against an emulated reader on a pseudo-terminal."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ from mqtt_controller.readers import ReaderError
 from mqtt_controller.readers.emulator import ReaderEmulator, tag_crc
 from mqtt_controller.readers.frames import CommandCode, Frame
 from mqtt_controller.readers.module import SerialReader
+from tests.mqtt_controller.conftest import wait_for
 
 CYCLE = 0.06
 MELON = b"MLON" + bytes.fromhex("7E BB 00 7E 00 00 00 01")
@@ -43,7 +45,7 @@ def test_a_cycle_polls_many_and_stops(emulator: ReaderEmulator, reader: SerialRe
     emulator.received.clear()
     reader.cycle()
     assert [frame.encode().hex(" ").upper() for frame in emulator.received] == [
-        "BB 00 27 00 03 22 FF FF 4A 7E",
+        "BB 00 27 00 03 22 00 1E 6A 7E",
         "BB 00 28 00 00 28 7E",
     ]
     assert not emulator.polling
@@ -102,6 +104,25 @@ def test_a_refused_setting_names_it(emulator: ReaderEmulator) -> None:
     reader = SerialReader(emulator.path, CYCLE, power_dbm=40)
     with pytest.raises(ReaderError, match="refused POWER 0fa0: 17"):
         reader.start()
+
+
+def test_a_missing_library_is_named_with_the_extra_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "serial", None)
+    with pytest.raises(ReaderError, match=r"iot-data-bridge\[serial\]"):
+        SerialReader("/dev/ttyUSB0", CYCLE)
+
+
+def test_the_transmitter_of_a_killed_program_goes_off_by_itself(
+    emulator: ReaderEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = SerialReader(emulator.path, CYCLE)
+    reader.start()
+    monkeypatch.setattr(reader, "_read", lambda _seconds, _take: (_ for _ in ()).throw(ReaderError("killed")))
+    with pytest.raises(ReaderError, match="killed"):
+        reader.cycle()
+    wait_for("the poll", lambda: emulator.received[-1].code == CommandCode.POLL_MANY)
+    wait_for("silence", lambda: not emulator.polling)
+    assert emulator.received[-1].code == CommandCode.POLL_MANY
 
 
 def test_a_missing_port_is_named() -> None:

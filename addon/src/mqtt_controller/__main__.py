@@ -42,10 +42,20 @@ def make_display(settings: Settings) -> Display:
     return CharacterLcd(settings.lcd) if settings.display == "i2c" else TerminalDisplay()
 
 
+def in_terminal() -> bool:
+    """Tell whether somebody can press keys: not in a pipe, and not in a shell's background."""
+    if not sys.stdin.isatty():
+        return False
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (AttributeError, OSError):  # Windows has no process groups; a terminal may be nobody's
+        return True
+
+
 def main() -> int:
     """Run until a signal; return 0 after an orderly end, 1 when it cannot go on, 2 when the settings are wrong."""
     try:
-        settings = read_settings(sys.argv[1:], os.environ, in_terminal=sys.stdin.isatty())
+        settings = read_settings(sys.argv[1:], os.environ, in_terminal=in_terminal())
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
         program = Program(settings, lambda quit_program: make_readers(settings, quit_program), make_display(settings))
     except (SettingsError, ScriptError, ReaderError, DisplayError) as error:

@@ -56,7 +56,7 @@ def parse_command(payload: bytes) -> Command | Refused:
         return Refused("not UTF-8 text")
     if not text:
         return Refused("empty")
-    if not text.startswith(("{", '"')):
+    if not text.startswith(("{", "[", '"')):
         return _named(text, {})
     try:
         document: object = orjson.loads(text)

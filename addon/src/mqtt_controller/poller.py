@@ -38,16 +38,20 @@ class Poller:
     """Calls `report` from its thread with every cycle in which at least one reader answered.
 
     The readers take turns: two of them transmitting in one basket at once would drown each other's tags. One that
-    fails is tried again, 0.5 to 10 s later, while the others go on.
+    fails is tried again, 0.5 to 10 s later, while the others go on. An error that no reader should raise ends the
+    polling, and `crashed` gets it.
     """
 
-    def __init__(self, readers: Iterable[Reader], report: Callable[[Cycle], None]) -> None:
+    def __init__(
+        self, readers: Iterable[Reader], report: Callable[[Cycle], None], crashed: Callable[[Exception], None]
+    ) -> None:
         self._stations = tuple(_Station(reader) for reader in readers)
         self._report = report
+        self._crashed = crashed
         self._changed = threading.Condition()
         self._wanted: int | None = None
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="rfid-poller")
+        self._thread = threading.Thread(target=self._run_guarded, name="rfid-poller")
         self._thread.start()
 
     def start(self, session: int) -> None:
@@ -72,6 +76,13 @@ class Poller:
         with self._changed:
             self._wanted = session
             self._changed.notify_all()
+
+    def _run_guarded(self) -> None:
+        try:
+            self._run()
+        except Exception as error:
+            log.exception("The polling of the RFID readers failed")
+            self._crashed(error)
 
     def _run(self) -> None:
         running: int | None = None

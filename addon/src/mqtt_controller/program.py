@@ -56,7 +56,11 @@ class Program:
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, on_signal)
-        poller = Poller(self._readers, self._events.put)
+        poller = Poller(
+            self._readers,
+            self._events.put,
+            lambda error: self._events.put(_Stop(f"the polling of the RFID readers failed: {error!r}")),
+        )
         controller = Controller(self._settings.basket_id, poller, self._display, self._link)
         self._link.start()
         try:

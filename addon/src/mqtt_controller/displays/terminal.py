@@ -4,7 +4,7 @@ import sys
 import unicodedata
 from typing import TextIO
 
-from mqtt_controller.displays import COLUMNS, Lines
+from mqtt_controller.displays import COLUMNS, DisplayError, Lines
 
 
 def _padded(text: str) -> str:
@@ -21,7 +21,11 @@ class TerminalDisplay:
         self._boxed = self._stream.isatty()
 
     def show(self, lines: Lines) -> None:
-        """Print both lines."""
+        """Print both lines.
+
+        Raises:
+            DisplayError: nobody reads them any more.
+        """
         if self._boxed:
             edge = "─" * COLUMNS
             self._print("\n".join([f"┌{edge}┐", *(f"│{_padded(line)}│" for line in lines), f"└{edge}┘"]))
@@ -29,7 +33,11 @@ class TerminalDisplay:
             self._print(f"LCD {' / '.join(lines)}")
 
     def off(self) -> None:
-        """Say that the display is dark."""
+        """Say that the display is dark.
+
+        Raises:
+            DisplayError: nobody reads it any more.
+        """
         self._print("LCD off")
 
     def close(self) -> None:
@@ -38,5 +46,8 @@ class TerminalDisplay:
     def _print(self, text: str) -> None:
         # A terminal in an 8-bit or ASCII locale has no 원: the display must not end the program for that.
         encoding = self._stream.encoding or "utf-8"
-        self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
-        self._stream.flush()
+        try:
+            self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+            self._stream.flush()
+        except OSError as error:
+            raise DisplayError(f"standard output: {error}") from error

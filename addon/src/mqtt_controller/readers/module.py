@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import math
 import time
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ BAUD_RATE = 115200
 ANSWER_SECONDS = 0.5
 # How long one read waits for the first byte: the grain of all waiting here.
 READ_SECONDS = 0.02
+# The shortest that a round of polling takes. A cycle asks for as many as fit and no more, so that the transmitter of a
+# program that was killed goes off by itself, seconds later.
+ROUND_SECONDS = 0.002
 MOST_ROUNDS = 0xFFFF
 SUCCESS = b"\0"
 NO_TAG = bytes((ErrorCode.NO_TAG,))
@@ -46,6 +50,7 @@ class SerialReader:
             raise ReaderError("RFID on a serial port needs pyserial: pip install 'iot-data-bridge[serial]'") from error
         self._port = port
         self._cycle_seconds = cycle_seconds
+        self._rounds = min(math.ceil(cycle_seconds / ROUND_SECONDS), MOST_ROUNDS)
         self._region = REGIONS[region]
         self._power = round(power_dbm * 100)
         self._serial: serial.Serial | None = None
@@ -88,7 +93,7 @@ class SerialReader:
                 sightings.append(Sighting(notice.epc, notice.rssi))
 
         with self._errors():
-            self._write(CommandCode.POLL_MANY, bytes((CommandCode.POLL_ONCE,)) + MOST_ROUNDS.to_bytes(2, "big"))
+            self._write(CommandCode.POLL_MANY, bytes((CommandCode.POLL_ONCE,)) + self._rounds.to_bytes(2, "big"))
             self._read(self._cycle_seconds, collect)
             self._ask(CommandCode.STOP, meanwhile=collect)
         return sightings
