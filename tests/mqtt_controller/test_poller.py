@@ -90,7 +90,7 @@ def test_a_new_session_stops_and_starts_the_readers(polled: Polled, left: Reader
     polled.poller.stop()
     wait_for("the stop", lambda: left.calls[-1] == "stop")
     polled.poller.start(2)
-    assert polled.next(lambda cycle: cycle.session == 2)
+    polled.next(lambda cycle: cycle.session == 2)
     assert left.calls.count("start") == 2
 
 

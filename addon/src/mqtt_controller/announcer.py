@@ -16,8 +16,8 @@ class Connection(Protocol):
     """The connection to the broker, as far as it matters here."""
 
     @property
-    def connected(self) -> bool:
-        """Tell whether the broker has accepted us."""
+    def connection(self) -> int | None:
+        """Return the number of the connection that stands, a new one for each; None without one."""
         ...
 
     def called_offline(self) -> bool:
@@ -38,22 +38,21 @@ class Announcer:
         self._connection = connection
         self._send_contents = send_contents
         self._clock = clock
-        self._was_connected = False
-        self._announced = False
+        self._connection_seen: int | None = None
+        self._announced: int | None = None
         self._repeat_at: float | None = None
 
     def watch(self) -> None:
         """Look at the connection, several times a second."""
-        if not self._connection.connected:
-            if self._was_connected:
+        connection = self._connection.connection
+        seen_before, self._connection_seen = self._connection_seen, connection
+        if connection is None:
+            if seen_before is not None:
                 log.warning("The broker is away; the basket goes on, its contents will be sent when it is back")
-            self._was_connected = self._announced = False
             self._repeat_at = None
-            return
-        self._was_connected = True
-        if not self._announced or self._connection.called_offline():
-            self._announced = self._connection.announce()
-            if self._announced:
+        elif connection != self._announced or self._connection.called_offline():
+            if self._connection.announce():
+                self._announced = connection
                 log.info("Connected")
                 self._send_contents()
                 self._repeat_at = self._clock() + REPEAT_SECONDS

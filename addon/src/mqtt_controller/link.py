@@ -33,7 +33,7 @@ class Link:
         self._on_command = on_command
         self._on_refused = on_refused
         self._closing = threading.Event()
-        self._accepted = threading.Event()
+        self._connections = 0
         self._offline_seen = threading.Event()
         self._mqtt = MQTTProtocol(
             MQTTConfig(
@@ -48,15 +48,16 @@ class Link:
             )
         )
         self._mqtt.set_will(settings.availability_topic, OFFLINE, qos=1, retain=True)
+        self._mqtt.callbacks.connected = self._count_connection
         # Before connect(), so that the basket listens when it says that it is online.
         self._mqtt.subscribe(settings.availability_topic, self._take_availability, qos=1)
         self._mqtt.subscribe(settings.command_topic, self._take_command, qos=1)
         self._connector = threading.Thread(target=self._connect, name="mqtt-connector")
 
     @property
-    def connected(self) -> bool:
-        """Tell whether the broker has accepted us."""
-        return self._accepted.is_set() and self._mqtt.is_connected
+    def connection(self) -> int | None:
+        """Return the number of the connection that stands, a new one for each; None without one."""
+        return self._connections if self._connections and self._mqtt.is_connected else None
 
     def start(self) -> None:
         """Begin to connect."""
@@ -68,7 +69,7 @@ class Link:
         self._closing.set()
         if self._connector.ident is not None:
             self._connector.join()
-        if self.connected:
+        if self.connection is not None:
             self._publish(self._settings.availability_topic, OFFLINE.encode(), qos=1, retain=True)
         self._mqtt.disconnect()
 
@@ -83,7 +84,7 @@ class Link:
 
     def send(self, payload: bytes) -> bool:
         """Publish one update; return False when there is no connection to do so."""
-        return self.connected and self._publish(self._settings.update_topic, payload, qos=0, retain=False)
+        return self.connection is not None and self._publish(self._settings.update_topic, payload, qos=0, retain=False)
 
     def _publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> bool:
         try:
@@ -108,8 +109,10 @@ class Link:
                 self._closing.wait(delay)
                 delay = min(2 * delay, RETRY_LAST_SECONDS)
             else:
-                self._accepted.set()
                 return
+
+    def _count_connection(self) -> None:
+        self._connections += 1
 
     def _take_command(self, _topic: str, payload: bytes) -> None:
         self._on_command(payload)
