@@ -11,6 +11,7 @@ import yaml
 
 from broker.options import OptionsError
 from broker.prepare import INTERNAL_LISTENER, PUBLIC_LISTENER, Layout, prepare
+from data_bridge.settings import load_settings
 
 
 def mode(path: Path) -> int:
@@ -104,3 +105,19 @@ def test_the_containers_layout_is_the_manifests() -> None:
     assert list(manifest["ports"]) == [f"{PUBLIC_LISTENER.port}/tcp"]
     assert INTERNAL_LISTENER.address == "127.0.0.1"
     assert manifest["version"] == tomllib.loads(Path("addon/pyproject.toml").read_text())["project"]["version"]
+
+
+def test_the_bridge_understands_its_environment(layout: Layout) -> None:
+    prepare(layout)
+    given = {path.name: path.read_text() for path in (layout.runtime / "bridge-environment").iterdir()}
+    settings = load_settings(environment=given)
+    assert (settings.bridge_id, settings.name, settings.data_directory) == (
+        "main",
+        "IoT Data Bridge",
+        layout.bridge_state,
+    )
+    assert (settings.broker.host, settings.broker.port) == ("127.0.0.1", layout.internal.port)
+    assert (settings.broker.username, settings.broker.password_text()) == ("bridge", layout.bridge_password.read_text())
+    assert settings.catalogs.mappings == layout.catalogs / "mappings.yaml"
+    assert settings.catalogs.devices == layout.catalogs / "devices.yaml"
+    assert (settings.ingress.topics, settings.logging.level) == (("iot/ingress",), "info")
