@@ -23,6 +23,9 @@ from .settings import SiteSettings
 
 # However many baskets change, the site is counted once a second.
 SITE_SECONDS = 1.0
+# Home Assistant enables at most 10,000 entities of one entry. A basket has 15; from here on new ones have the 9 that
+# every shop needs, which leaves room for 1,000 baskets, and the user can enable the others.
+MOST_FULL_BASKETS = 150
 
 _KEY_PREFIX = "basket:"
 _UPDATE_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_UPDATE])
@@ -177,7 +180,12 @@ class BasketFamily(DeviceFamily):
         return device
 
     def _add(self, basket: Basket) -> BasketDevice:
-        device = BasketDevice(basket, self._settings.currency, self._house.site_device_id)
+        device = BasketDevice(
+            basket,
+            self._settings.currency,
+            self._house.site_device_id,
+            lean=len(self.by_root) >= MOST_FULL_BASKETS,
+        )
         device.reachable = self._house.connected
         self.by_root[basket.root] = device
         return device

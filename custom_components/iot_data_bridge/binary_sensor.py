@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import override
 
 from homeassistant.components.binary_sensor import (
@@ -17,7 +18,7 @@ from .devices.basket import Basket, Problem
 from .devices.basket_messages import Detail
 from .devices.bridged import Bridge, BridgedObject
 from .devices.printer import Printer
-from .entity import FieldEntity, unique_id
+from .entity import FactEntity, unique_id
 from .field_devices import BasketDevice, BridgeDevice, BridgedFieldDevice, FieldDevice, PrinterDevice
 from .hub import SiteConfigEntry
 
@@ -73,47 +74,40 @@ def _build(device: FieldDevice) -> Iterator[BinarySensorEntity]:
                     yield BridgedBinarySensor(device, described)
 
 
-class ModelBinarySensor[ModelT](FieldEntity[FieldDevice, bool | None], BinarySensorEntity):
+class ModelBinarySensor[ModelT](FactEntity[bool | None], BinarySensorEntity):
     """One yes or no of a basket, a printer or a bridge."""
 
-    entity_description: ModelBinarySensorDescription[ModelT]
-
     def __init__(self, device: FieldDevice, model: ModelT, description: ModelBinarySensorDescription[ModelT]) -> None:
-        super().__init__(device, description.key)
+        super().__init__(device, description.key, partial(description.value_fn, model))
         self.entity_description = description
-        self._model = model
-        self._value_fn = description.value_fn
-
-    @override
-    def _read(self) -> bool | None:
-        return self._value_fn(self._model)
 
     @override
     def _show(self, value: bool | None) -> None:
         self._attr_is_on = value
 
 
-class ProblemSensor(FieldEntity[BasketDevice, Mapping[str, object]], BinarySensorEntity):
+class ProblemSensor(FactEntity[Mapping[str, object]], BinarySensorEntity):
     """Whether a basket needs somebody, and why."""
 
     _attr_device_class = BinarySensorDeviceClass.PROBLEM
 
     def __init__(self, device: BasketDevice) -> None:
-        super().__init__(device, "problem")
+        super().__init__(device, "problem", self._read)
+        self._basket = device.basket
+        self._currency = device.currency
 
-    @override
     def _read(self) -> Mapping[str, object]:
-        basket = self._device.basket
+        basket = self._basket
         problems = basket.problems
         if not problems:
             return _NO_PROBLEM
-        currency = self._device.currency
+        plain = self._currency.plain
         facts: dict[str, object] = {"reason": problems[0].value, "reasons": [problem.value for problem in problems]}
         if Problem.UNKNOWN_PRODUCT in problems:
             facts["unknown_products"] = list(basket.unknown)
         if Problem.TOTAL_DIFFERS in problems and basket.shown_total is not None and basket.total is not None:
-            facts["shown_total"] = currency.plain(basket.shown_total)
-            facts["computed_total"] = currency.plain(basket.total)
+            facts["shown_total"] = plain(basket.shown_total)
+            facts["computed_total"] = plain(basket.total)
         if Problem.CONTROLLER_ERROR in problems:
             facts["error"] = basket.details.get(Detail.ERROR)
         return facts
@@ -127,22 +121,22 @@ class ProblemSensor(FieldEntity[BasketDevice, Mapping[str, object]], BinarySenso
 _NO_PROBLEM: Mapping[str, object] = {"reason": None, "reasons": []}
 
 
-class BridgedBinarySensor(FieldEntity[BridgedFieldDevice, bool | None], BinarySensorEntity):
+class BridgedBinarySensor(FactEntity[bool | None], BinarySensorEntity):
     """One boolean object of a bridged device, named as in the catalog."""
 
     def __init__(self, device: BridgedFieldDevice, described: BridgedObject) -> None:
-        super().__init__(device, "object")
+        super().__init__(device, "object", self._read)
         self._attr_unique_id = unique_id(device, described.name)
         self._attr_translation_placeholders = {"object": described.name}
+        self._device = device.device
         self._object = described.name
         try:
             self._attr_device_class = BinarySensorDeviceClass(described.device_class or "")
         except ValueError:
             self._attr_device_class = None
 
-    @override
     def _read(self) -> bool | None:
-        value = self._device.device.values.get(self._object)
+        value = self._device.values.get(self._object)
         return value if isinstance(value, bool) else None
 
     @override

@@ -90,8 +90,7 @@ class BridgeFamily(DeviceFamily):
     @override
     def reach(self, connected: bool) -> None:
         for bridge in self.bridges.values():
-            bridge.reachable = connected
-            bridge.refresh()
+            bridge.reach(connected)
             self._reach_bridged(bridge)
 
     @callback
@@ -213,8 +212,7 @@ class BridgeFamily(DeviceFamily):
     def _reach_bridged(self, bridge: BridgeDevice) -> None:
         for device in self.bridged.values():
             if device.bridge is bridge:
-                device.reachable = self._reachable(bridge)
-                device.refresh()
+                device.reach(self._reachable(bridge))
 
     def _remove_bridged(self, device: BridgedFieldDevice) -> None:
         del self.bridged[device.key]

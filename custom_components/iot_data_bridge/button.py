@@ -46,7 +46,7 @@ async def async_setup_entry(
     hub.add_platform(async_add_entities, build)
 
 
-class BasketButton(FieldEntity[BasketDevice, None], ButtonEntity):
+class BasketButton(FieldEntity, ButtonEntity):
     """One command of a basket."""
 
     entity_description: BasketButtonDescription
@@ -54,15 +54,8 @@ class BasketButton(FieldEntity[BasketDevice, None], ButtonEntity):
     def __init__(self, device: BasketDevice, commander: BasketCommander, description: BasketButtonDescription) -> None:
         super().__init__(device, description.key)
         self.entity_description = description
+        self._device = device
         self._commander = commander
-
-    @override
-    def _read(self) -> None:
-        """A button shows nothing of its basket."""
-
-    @override
-    def _show(self, value: None) -> None:
-        """A button shows nothing of its basket."""
 
     @override
     async def async_press(self) -> None:

@@ -1,54 +1,70 @@
 """What all entities share: they follow a device of the field and write a state only when it changed."""
 
+from collections.abc import Callable
 from typing import override
 
 from homeassistant.core import callback
 from homeassistant.helpers.entity import Entity
 
-from .field_devices import FieldDevice
+from .field_devices import BasketDevice, FieldDevice
+
+# What a basket of a large site does without until the user enables it.
+DISPENSABLE = frozenset(
+    {"budget", "distinct_products", "last_activity", "over_budget", "session_started", "show_total"}
+)
 
 
-class FieldEntity[DeviceT: FieldDevice, ValueT](Entity):
-    """An entity of a device. `_read` returns what it shows; `_show` puts that where Home Assistant reads it."""
+class FieldEntity(Entity):
+    """An entity of a device, there while the device can be heard."""
 
     _attr_has_entity_name = True
     _attr_should_poll = False
 
-    def __init__(self, device: DeviceT, key: str) -> None:
-        self._device = device
+    def __init__(self, device: FieldDevice, key: str) -> None:
+        if isinstance(device, BasketDevice) and device.lean and key in DISPENSABLE:
+            self._attr_entity_registry_enabled_default = False
         self._attr_unique_id = unique_id(device, key)
         self._attr_device_info = device.info
         self._attr_translation_key = key
-        self._shown: ValueT | None = None
-
-    def _read(self) -> ValueT:
-        """Return what the entity shows now; compared with what it showed before."""
-        raise NotImplementedError
-
-    def _show(self, value: ValueT) -> None:
-        """Take what `_read` returned into the entity's attributes."""
-        raise NotImplementedError
-
-    def _reachable(self) -> bool:
-        return self._device.reachable
+        self._field_device = device
 
     @override
     async def async_added_to_hass(self) -> None:
         await super().async_added_to_hass()
-        self._take()
-        self.async_on_remove(self._device.attach(self))
+        self._attr_available = self._field_device.reachable
+        self.async_on_remove(self._field_device.watch(self._reach))
 
     @callback
-    def refresh(self) -> None:
-        """Write the state if it, or whether it can be known, changed."""
-        if self._reachable() != self._attr_available or self._read() != self._shown:
-            self._take()
-            self.async_write_ha_state()
+    def _reach(self) -> None:
+        self._attr_available = self._field_device.reachable
+        self.async_write_ha_state()
 
-    def _take(self) -> None:
-        self._attr_available = self._reachable()
-        self._shown = self._read()
-        self._show(self._shown)
+
+class FactEntity[ValueT](FieldEntity):
+    """An entity that shows a fact. `read` returns it and is called for every message, so it is as short as can be."""
+
+    def __init__(self, device: FieldDevice, key: str, read: Callable[[], ValueT]) -> None:
+        super().__init__(device, key)
+        self.read = read
+        self.shown: ValueT | None = None
+
+    def _show(self, value: ValueT) -> None:
+        """Take what `read` returned into the entity's attributes."""
+        raise NotImplementedError
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        await super().async_added_to_hass()
+        self.shown = value = self.read()
+        self._show(value)
+        self.async_on_remove(self._field_device.follow(self))
+
+    @callback
+    def write(self, value: ValueT) -> None:
+        """Write a fact that differs from what is shown."""
+        self.shown = value
+        self._show(value)
+        self.async_write_ha_state()
 
 
 def unique_id(device: FieldDevice, key: str) -> str:

@@ -27,11 +27,12 @@ def _build(device: FieldDevice) -> Iterator[EventEntity]:
         yield BasketEvents(device)
 
 
-class BasketEvents(FieldEntity[BasketDevice, None], EventEntity):
+class BasketEvents(FieldEntity, EventEntity):
     """What happened to a basket last."""
 
     def __init__(self, device: BasketDevice) -> None:
         super().__init__(device, "activity")
+        self._device = device
         self._attr_event_types = [kind.value for kind in EventKind]
 
     @override
@@ -44,14 +45,6 @@ class BasketEvents(FieldEntity[BasketDevice, None], EventEntity):
     @callback
     def _follow(self) -> None:
         self.async_on_remove(self._device.attach_event_sink(self._happened))
-
-    @override
-    def _read(self) -> None:
-        """Events are told, not compared."""
-
-    @override
-    def _show(self, value: None) -> None:
-        """Events are told, not compared."""
 
     @callback
     def _happened(self, event: BasketEvent) -> None:

@@ -69,8 +69,7 @@ class DeviceFamily(ABC):
     def reach(self, connected: bool) -> None:
         """Show that nothing can be known without the broker, or that it can again."""
         for device in self.devices():
-            device.reachable = connected
-            device.refresh()
+            device.reach(connected)
 
 
 def raw(message: ReceiveMessage) -> bytes:

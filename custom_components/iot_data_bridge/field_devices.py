@@ -2,7 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 from homeassistant.helpers.device_registry import DeviceInfo
 
@@ -17,11 +18,14 @@ from .devices.site import Site
 MOST_WAITING_EVENTS = 1000
 
 
-class Refreshing(Protocol):
-    """An entity that writes its state when that changed."""
+class Fact[ValueT](Protocol):
+    """An entity that shows a fact of a device."""
 
-    def refresh(self) -> None:
-        """Compare with the device and write the difference."""
+    read: Callable[[], ValueT]
+    shown: ValueT | None
+
+    def write(self, value: ValueT) -> None:
+        """Write a fact that differs from what is shown."""
 
 
 class FieldDevice:
@@ -31,9 +35,10 @@ class FieldDevice:
         self.key = key
         self.info = info
         self.info["identifiers"] = {(DOMAIN, key)}
-        # Whether what the device says can reach us; set by the hub.
+        # Whether what the device says can reach us.
         self.reachable = True
-        self._entities: list[Refreshing] = []
+        self._facts: list[Fact[Any]] = []
+        self._watchers: list[Callable[[], None]] = []
         self._claimed: set[str] = set()
 
     def claim(self, unique_id: str) -> bool:
@@ -47,25 +52,35 @@ class FieldDevice:
         """Let an entity be built again after it was removed for good."""
         self._claimed.discard(unique_id)
 
-    def attach(self, entity: Refreshing) -> Callable[[], None]:
+    def follow(self, entity: Fact[Any]) -> Callable[[], None]:
         """Let an entity follow the device until the returned function is called."""
-        self._entities.append(entity)
+        self._facts.append(entity)
+        return partial(self._facts.remove, entity)
 
-        def detach() -> None:
-            self._entities.remove(entity)
-
-        return detach
+    def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Tell when the device can be heard no more, or again, until the returned function is called."""
+        self._watchers.append(watcher)
+        return partial(self._watchers.remove, watcher)
 
     def refresh(self) -> None:
-        """Let every entity write what changed."""
-        for entity in self._entities:
-            entity.refresh()
+        """Let every entity write what changed. This runs for every message."""
+        for entity in self._facts:
+            value = entity.read()
+            if value != entity.shown:
+                entity.write(value)
+
+    def reach(self, reachable: bool) -> None:
+        """Show whether the device can be heard."""
+        if reachable != self.reachable:
+            self.reachable = reachable
+            for watcher in self._watchers:
+                watcher()
 
 
 class BasketDevice(FieldDevice):
     """A smart basket."""
 
-    def __init__(self, basket: Basket, currency: Currency, site_device_id: str) -> None:
+    def __init__(self, basket: Basket, currency: Currency, site_device_id: str, *, lean: bool) -> None:
         super().__init__(
             f"basket:{basket.root}",
             DeviceInfo(
@@ -77,6 +92,8 @@ class BasketDevice(FieldDevice):
         )
         self.basket = basket
         self.currency = currency
+        # Whether only what every shop needs is enabled when the basket is first seen.
+        self.lean = lean
         self.waiting_events: deque[BasketEvent] = deque(maxlen=MOST_WAITING_EVENTS)
         self._event_sink: Callable[[BasketEvent], None] | None = None
 

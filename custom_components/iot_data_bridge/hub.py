@@ -161,8 +161,7 @@ class Hub:
     def _on_connection(self, connected: bool) -> None:
         """Without the broker nothing is known; with it again, all is as it was until a message says otherwise."""
         self.connected = connected
-        self.site.reachable = connected
-        self.site.refresh()
+        self.site.reach(connected)
         for family in self._families:
             family.reach(connected)
 

@@ -10,7 +10,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .devices.products import HIGHEST_PRICE
-from .entity import FieldEntity
+from .entity import FactEntity
 from .field_devices import BasketDevice, FieldDevice
 from .hub import Hub, SiteConfigEntry
 
@@ -30,7 +30,7 @@ async def async_setup_entry(
     hub.add_platform(async_add_entities, build)
 
 
-class BudgetNumber(FieldEntity[BasketDevice, Decimal], NumberEntity):
+class BudgetNumber(FactEntity[Decimal], NumberEntity):
     """What the contents of a basket may cost; 0 means that nobody set a budget."""
 
     _attr_device_class = NumberDeviceClass.MONETARY
@@ -40,14 +40,11 @@ class BudgetNumber(FieldEntity[BasketDevice, Decimal], NumberEntity):
     _attr_native_max_value = float(HIGHEST_PRICE)
 
     def __init__(self, device: BasketDevice, hub: Hub) -> None:
-        super().__init__(device, "budget")
+        super().__init__(device, "budget", lambda: device.basket.budget or Decimal(0))
+        self._device = device
         self._hub = hub
         self._attr_native_step = float(device.currency.smallest)
         self._attr_native_unit_of_measurement = device.currency.code
-
-    @override
-    def _read(self) -> Decimal:
-        return self._device.basket.budget or Decimal(0)
 
     @override
     def _show(self, value: Decimal) -> None:

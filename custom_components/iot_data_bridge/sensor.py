@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import override
 
 from homeassistant.components.sensor import (
@@ -31,7 +32,7 @@ from .devices.bridged import BridgedObject, ObjectValue, ValueType
 from .devices.money import Currency
 from .devices.printer import Printer, PrinterState
 from .devices.site import Site
-from .entity import FieldEntity, unique_id
+from .entity import FactEntity, unique_id
 from .field_devices import BasketDevice, BridgedFieldDevice, FieldDevice, PrinterDevice, SiteDevice
 from .hub import SiteConfigEntry
 
@@ -215,10 +216,8 @@ def _build_models[ModelT](
             yield ModelSensor(device, model, description, currency)
 
 
-class ModelSensor[ModelT](FieldEntity[FieldDevice, SensorValue], SensorEntity):
+class ModelSensor[ModelT](FactEntity[SensorValue], SensorEntity):
     """One fact of a basket, a printer or the site."""
-
-    entity_description: ModelSensorDescription[ModelT]
 
     def __init__(
         self,
@@ -227,38 +226,31 @@ class ModelSensor[ModelT](FieldEntity[FieldDevice, SensorValue], SensorEntity):
         description: ModelSensorDescription[ModelT],
         currency: Currency | None,
     ) -> None:
-        super().__init__(device, description.key)
+        super().__init__(device, description.key, partial(description.value_fn, model))
         self.entity_description = description
-        self._model = model
-        self._value_fn = description.value_fn
         if description.money and currency is not None:
             self._attr_native_unit_of_measurement = currency.code
             self._attr_suggested_display_precision = currency.digits
-
-    @override
-    def _read(self) -> SensorValue:
-        return self._value_fn(self._model)
 
     @override
     def _show(self, value: SensorValue) -> None:
         self._attr_native_value = value
 
 
-class BridgedSensor(FieldEntity[BridgedFieldDevice, ObjectAndValue], SensorEntity):
+class BridgedSensor(FactEntity[ObjectAndValue], SensorEntity):
     """One object of a bridged device, named and described as in the catalog."""
 
     def __init__(self, device: BridgedFieldDevice, described: BridgedObject) -> None:
-        super().__init__(device, "object")
+        super().__init__(device, "object", self._read)
         self._attr_unique_id = unique_id(device, described.name)
         self._attr_translation_placeholders = {"object": described.name}
+        self._device = device.device
         self._object = described
 
-    @override
     def _read(self) -> ObjectAndValue:
-        device = self._device.device
         # An object that a new catalog lacks is about to lose its entity.
-        self._object = device.objects.get(self._object.name, self._object)
-        return self._object, device.values.get(self._object.name)
+        self._object = self._device.objects.get(self._object.name, self._object)
+        return self._object, self._device.values.get(self._object.name)
 
     @override
     def _show(self, value: ObjectAndValue) -> None:

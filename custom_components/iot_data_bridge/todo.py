@@ -10,15 +10,13 @@ from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import DOMAIN
-from .entity import FieldEntity
+from .entity import FactEntity
 from .field_devices import BasketDevice, FieldDevice
 from .hub import Hub, SiteConfigEntry
 
 PARALLEL_UPDATES = 0
 
 TIMES = "\N{MULTIPLICATION SIGN}"
-
-type Line = tuple[str, str, str | None, bool]
 
 
 async def async_setup_entry(
@@ -34,51 +32,67 @@ async def async_setup_entry(
     hub.add_platform(async_add_entities, build)
 
 
-class ContentsList(FieldEntity[BasketDevice, tuple[Line, ...]], TodoListEntity):
+class ContentsList(FactEntity[int], TodoListEntity):
     """One line for each product: name and count, the line's price, and whether staff saw it."""
 
     _attr_supported_features = TodoListEntityFeature.UPDATE_TODO_ITEM
 
     def __init__(self, device: BasketDevice, hub: Hub) -> None:
-        super().__init__(device, "contents")
+        super().__init__(device, "contents", lambda: device.basket.revision)
+        self._device = device
         self._hub = hub
+        self._lines: list[TodoItem] | None = None
+        self._written: int | None = None
+
+    @property
+    @override
+    def state(self) -> int:
+        """Return the number of lines that are not ticked off."""
+        basket = self._device.basket
+        return len(basket.contents) - len(basket.checked)
+
+    @property
+    @override
+    def todo_items(self) -> list[TodoItem]:
+        """Return the lines, made when somebody looks: most revisions are never seen."""
+        if self._lines is None:
+            self._lines = [self._line(code, count) for code, count in self._device.basket.contents.items()]
+        return self._lines
+
+    @override
+    def _show(self, value: int) -> None:
+        self._lines = None
 
     @callback
     @override
-    def refresh(self) -> None:
-        before = self.state
-        if self._reachable() != self._attr_available:
-            super().refresh()
-        elif self._read() != self._shown:
-            self._take()
-            # The state is the number of lines that are not ticked off, which most changes leave as it is.
-            if self.state != before:
-                self.async_write_ha_state()
-            else:
-                self.async_update_listeners()
+    def write(self, value: int) -> None:
+        self.shown = value
+        self._show(value)
+        # The state is a number of lines, which most changes of the contents leave as it is.
+        if self.state != self._written:
+            self.async_write_ha_state()
+        elif self._update_listeners:
+            self.async_update_listeners()
 
+    @callback
     @override
-    def _read(self) -> tuple[Line, ...]:
+    def _async_write_ha_state(self) -> None:
+        self._written = self.state
+        if self._update_listeners:
+            super()._async_write_ha_state()
+        else:
+            # The list's own way would make and copy every line to compare it, though nobody looks.
+            super(TodoListEntity, self)._async_write_ha_state()
+
+    def _line(self, code: str, count: int) -> TodoItem:
         basket, currency = self._device.basket, self._device.currency
-        name = basket.prices.name
-        lines: list[Line] = []
-        for code, count in basket.contents.items():
-            price = basket.line_price(code)
-            text = None if price is None else f"{currency.round(price):,} {currency.code}"
-            lines.append((code, f"{name(code)} {TIMES} {count}", text, code in basket.checked))
-        return tuple(lines)
-
-    @override
-    def _show(self, value: tuple[Line, ...]) -> None:
-        self._attr_todo_items = [
-            TodoItem(
-                uid=code,
-                summary=summary,
-                description=price,
-                status=TodoItemStatus.COMPLETED if checked else TodoItemStatus.NEEDS_ACTION,
-            )
-            for code, summary, price, checked in value
-        ]
+        price = basket.line_price(code)
+        return TodoItem(
+            uid=code,
+            summary=f"{basket.prices.name(code)} {TIMES} {count}",
+            description=None if price is None else f"{currency.round(price):,} {currency.code}",
+            status=TodoItemStatus.COMPLETED if code in basket.checked else TodoItemStatus.NEEDS_ACTION,
+        )
 
     @override
     async def async_update_todo_item(self, item: TodoItem) -> None:
@@ -87,7 +101,7 @@ class ContentsList(FieldEntity[BasketDevice, tuple[Line, ...]], TodoListEntity):
         Raises:
             ServiceValidationError: the product is not in the basket, or more than the tick was to change.
         """
-        line = next((line for line in self.todo_items or () if line.uid == item.uid), None)
+        line = next((line for line in self.todo_items if line.uid == item.uid), None)
         if line is None or item.uid is None:
             raise ServiceValidationError(
                 translation_domain=DOMAIN,

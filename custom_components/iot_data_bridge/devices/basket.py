@@ -93,6 +93,8 @@ class Basket:
     total: Decimal | None = Decimal(0)
     priced: Decimal = Decimal(0)
     unknown: tuple[str, ...] = ()
+    # Counts the changes of what the basket's list shows: contents, prices, ticks.
+    revision: int = 0
 
     @property
     def active(self) -> bool:
@@ -127,6 +129,12 @@ class Basket:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Return what is wrong, the most urgent first."""
+        if (
+            not (self.unknown or self.silent or self.details)
+            and self.shown_total is None
+            and (self.session_started is not None or not self.items)
+        ):
+            return ()
         found: list[Problem] = []
         if self.items and self.session_started is None:
             found.append(Problem.ITEMS_WITHOUT_SESSION)
@@ -155,8 +163,9 @@ class Basket:
             return ()
         before, self.contents = self.contents, contents
         self._price()
-        # Ticked means seen by staff: a piece that came since was not.
-        self.checked = {code for code in self.checked if code in contents and contents[code] <= before.get(code, 0)}
+        if self.checked:
+            # Ticked means seen by staff: a piece that came since was not.
+            self.checked = {code for code in self.checked if code in contents and contents[code] <= before.get(code, 0)}
         if self.rules.running_total and self.active and self.shown_total is not None:
             self.settling_until = now + SETTLING
         return self._differences(before, contents)
@@ -200,6 +209,7 @@ class Basket:
         """
         if code not in self.contents:
             raise KeyError(code)
+        self.revision += 1
         if checked:
             self.checked.add(code)
         else:
@@ -220,7 +230,9 @@ class Basket:
         self.session_started = now.replace(microsecond=0)
         self.shown_total = None
         self.settling_until = None
-        self.checked.clear()
+        if self.checked:
+            self.checked.clear()
+            self.revision += 1
         return (BasketEvent(EventKind.SESSION_STARTED, self.items, self.total),)
 
     def _end(self) -> tuple[BasketEvent, ...]:
@@ -243,6 +255,7 @@ class Basket:
         return (BasketEvent(EventKind.TOTAL_SHOWN, self.items, command.total_price),)
 
     def _price(self) -> None:
+        self.revision += 1
         unit_price = self.prices.unit_price
         items = 0
         priced = Decimal(0)

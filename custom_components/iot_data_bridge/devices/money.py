@@ -1,6 +1,6 @@
 """Exact money: decimal amounts in a currency that knows how many digits its smallest coin has."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 
 DEFAULT_DIGITS = 2
@@ -35,19 +35,23 @@ _DIGITS = {
 
 @dataclass(frozen=True, slots=True)
 class Currency:
-    """A currency by its ISO 4217 code."""
+    """A currency by its ISO 4217 code.
+
+    Attributes:
+        digits: digits after the point of the smallest amount.
+        smallest: the smallest amount, for example 1 for KRW and 0.01 for EUR.
+    """
 
     code: str
 
-    @property
-    def digits(self) -> int:
-        """Return the digits after the point of the smallest amount."""
-        return _DIGITS.get(self.code, DEFAULT_DIGITS)
+    digits: int = field(init=False)
+    smallest: Decimal = field(init=False)
 
-    @property
-    def smallest(self) -> Decimal:
-        """Return the smallest amount, for example 1 for KRW and 0.01 for EUR."""
-        return Decimal(1).scaleb(-self.digits)
+    def __post_init__(self) -> None:
+        """Know the digits, which every amount needs."""
+        digits = _DIGITS.get(self.code, DEFAULT_DIGITS)
+        object.__setattr__(self, "digits", digits)
+        object.__setattr__(self, "smallest", Decimal(1).scaleb(-digits))
 
     def round(self, amount: Decimal) -> Decimal:
         """Return the nearest amount that can be paid; a half goes up, as at a till."""
