@@ -1,6 +1,7 @@
 """The network loop on an asyncio loop: readiness callbacks, no thread."""
 
 import asyncio
+import logging
 import threading
 import time
 
@@ -8,6 +9,8 @@ from communicator.common.exception import ProtocolError
 from communicator.protocols.mqtt.link import NETWORK_FRAMES_A_TURN, Link
 from communicator.protocols.mqtt.session import Session
 from communicator.protocols.mqtt.timers import Timers
+
+_logger = logging.getLogger(__name__)
 
 
 class AsyncioLoop:
@@ -71,7 +74,6 @@ class AsyncioLoop:
                     break
                 await self._sleep(delay)
         finally:
-            self._detach()
             if self._link is not None:
                 self._link.close()
             session.loop_ended()
@@ -90,6 +92,7 @@ class AsyncioLoop:
         except ProtocolError:
             return
         self._link = link
+        link.before_close = self._detach
         timers = Timers(session)
         while link.is_open():
             self._stirred.clear()
@@ -98,7 +101,6 @@ class AsyncioLoop:
             if link.is_open():
                 await self._wait_for(self._stirred, timers.seconds_left())
                 timers.act(link)
-        self._detach()
         self._link = None
 
     @staticmethod
@@ -121,6 +123,16 @@ class AsyncioLoop:
             self._scheduled = False
             self._stirred.set()
             return
+        try:
+            self._work(link, read)
+        except Exception:
+            # A defect of ours or of paho's ends this connection, not the client.
+            _logger.exception("the network loop failed")
+            link.close()
+        if not link.is_open() or self._session.stopping:
+            self._stirred.set()
+
+    def _work(self, link: Link, read: bool) -> None:
         self._scheduled = True  # what handlers publish now leaves below, in one write
         more = False
         if (read or link.pending) and link.is_open():
@@ -131,13 +143,10 @@ class AsyncioLoop:
         if more or (link.is_open() and link.pending):
             self._scheduled = True
             self._loop.call_soon(self._readable)
-        if not link.is_open() or self._session.stopping:
-            self._stirred.set()
 
     def _watch(self, link: Link) -> None:
-        opened = link.socket
+        opened = link.connection
         if opened is None:
-            self._detach()
             return
         descriptor = self._descriptor = opened.fileno()
         if link.wants_read != self._reading:

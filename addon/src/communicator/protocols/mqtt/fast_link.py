@@ -11,7 +11,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, override
+from typing import override
 
 from paho.mqtt import MQTTException
 from paho.mqtt.enums import MQTTErrorCode
@@ -34,6 +34,7 @@ from communicator.protocols.mqtt.frames import (
     PUBREC_HEAD,
     PUBREL,
     PUBREL_HEAD,
+    QOS_BITS,
     PreparedPublish,
     decode_length,
     encode_publish,
@@ -44,9 +45,6 @@ from communicator.protocols.mqtt.outbox import OutgoingMessage
 from communicator.protocols.mqtt.properties import decode_properties
 from communicator.protocols.mqtt.session import Session
 
-if TYPE_CHECKING:
-    from paho.mqtt.client import SocketLike  # paho itself has the name for type checkers only
-
 _logger = logging.getLogger(__name__)
 
 READ_BYTES = 262_144
@@ -55,7 +53,6 @@ HELD_BYTES = 8 * 1_048_576
 UNSENT_BYTES = 16 * 1_048_576
 """Above it a message of QoS 0 is refused: the network does not take what is published."""
 
-_QUICK_ACKNOWLEDGE: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 _MALFORMED = (ProtocolDecodeError, MQTTException, struct.error, IndexError, KeyError, ValueError)
 
 
@@ -84,11 +81,6 @@ class FastLink(Link):
         self._goodbye_reason: str | None = None
 
     # ------------------------------------------------------------------ the connection
-
-    @override
-    def _prepare_socket(self, opened: "SocketLike") -> None:
-        if isinstance(opened, socket.socket):
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @property
     @override
@@ -119,8 +111,9 @@ class FastLink(Link):
         self._buffer = b""
         self._parts.clear()
         self._missing = 0
-        self._held.clear()
-        self._held_bytes = 0
+        # Held back while paused: what is not acknowledged comes again, QoS 0 does not.
+        self._held = deque(frame for frame in self._held if not frame[0] & QOS_BITS and self._names_its_topic(frame))
+        self._held_bytes = sum(map(len, self._held))
         self._aliases_in.clear()
         self._aliases_out.clear()
         self._fast.said_goodbye = False
@@ -204,9 +197,7 @@ class FastLink(Link):
                     data = b"".join(records)
             elif isinstance(opened, socket.socket):
                 data = opened.recv(READ_BYTES)
-                if _QUICK_ACKNOWLEDGE is not None:
-                    # The kernel forgets it after each read; with it the broker need not wait for a delayed ACK.
-                    opened.setsockopt(socket.IPPROTO_TCP, _QUICK_ACKNOWLEDGE, 1)
+                self._acknowledge_quickly(opened)
             else:
                 return b""
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -376,6 +367,12 @@ class FastLink(Link):
         if not paused:
             self._stir()
 
+    @staticmethod
+    def _names_its_topic(frame: bytes) -> bool:
+        # One that has a topic alias only means nothing on another connection.
+        decoded = decode_length(frame, 1, len(frame))
+        return decoded is not None and any(frame[decoded[1] : decoded[1] + 2])
+
     def _release_held(self, limit: int) -> int:
         handled = 0
         while self._held and handled < limit and not self._paused:
@@ -465,6 +462,9 @@ class FastLink(Link):
                 return
             except OSError as error:
                 self.error = error
+                # Why it was closed may have been said before: a TLS alert, a DISCONNECT.
+                if not self._session.stood:
+                    self._read()
                 self._end(MQTTErrorCode.MQTT_ERR_CONN_LOST)
                 return
             counters.socket_writes += 1

@@ -80,6 +80,11 @@ class MQTTProtocol(PubSubProtocol):
         Raises:
             ProtocolValidationError: a setting is impossible.
         """
+        unknown = sorted(set(settings) - set(MQTTSettings.__annotations__))
+        if unknown:
+            raise ProtocolValidationError(
+                f"MQTT has no setting {', '.join(unknown)}; there are {', '.join(sorted(MQTTSettings.__annotations__))}"
+            )
         if isinstance(config, BrokerConfig):
             config = combine(config, client or ClientConfig())
         elif client is not None:

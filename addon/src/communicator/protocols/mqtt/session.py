@@ -20,7 +20,7 @@ from communicator.common.exception import (
 from communicator.protocols.mqtt.backoff import Backoff
 from communicator.protocols.mqtt.configuration import MAXIMUM_UINT16, MQTTConfig
 from communicator.protocols.mqtt.deliveries import Deliveries
-from communicator.protocols.mqtt.failures import refusal
+from communicator.protocols.mqtt.failures import connect_failure, refusal
 from communicator.protocols.mqtt.frames import DUPLICATE, FAILURE, QOS_BITS, RETAIN, PreparedPublish
 from communicator.protocols.mqtt.link import Link
 from communicator.protocols.mqtt.outbox import Outbox, OutgoingMessage, Settled
@@ -94,6 +94,7 @@ class Session:
         self._backoff = Backoff(config.reconnect_initial_delay, config.reconnect_max_delay)
         self._taken_over = False
         self._refused = False
+        self._ended_early = False
         self._requests: dict[int, _Request] = {}
         self._last_request = 0
         self._ended_offline: set[str] = set()
@@ -216,6 +217,7 @@ class Session:
         """
         self.stood = False
         self._refused = False
+        self._ended_early = False
         self._said_goodbye = False
         if self.state is not ConnectionState.RECONNECTING:
             self.state = ConnectionState.CONNECTING
@@ -238,12 +240,11 @@ class Session:
 
         Some old brokers answer 5.0 with a refusal, others just close the connection.
         """
-        closed_early = self.link is not None and not self._refused and type(self.failure) is ProtocolConnectionError
         if (
             self.stood
             or not self.version5
             or self.config.protocol_version is not None
-            or not (isinstance(self.failure, ProtocolVersionError) or closed_early)
+            or not (isinstance(self.failure, ProtocolVersionError) or self._ended_early)
             or self.stopping
         ):
             return False
@@ -380,11 +381,8 @@ class Session:
         if not stood:
             self.counters.connect_failures += 1
             if not self._refused:
-                self.failure = ProtocolConnectionError(
-                    f"the connection ended before the broker answered: {reason}",
-                    host=self.config.broker_address,
-                    port=self.config.port,
-                )
+                self._ended_early = True
+                self.failure = self._early_end(reason)
             return
         if self.stopping:
             reason = "disconnected by the client"
@@ -512,6 +510,16 @@ class Session:
                 observer(message)
             except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
                 self._handler_failed(recipients.topic, error)
+
+    def _early_end(self, reason: str) -> ProtocolError:
+        error = self.link.error if self.link is not None else None
+        host, port = self.config.broker_address, self.config.port
+        failure = None if error is None else connect_failure(error, host, port)
+        if failure is not None and type(failure) is not ProtocolConnectionError:
+            return failure
+        return ProtocolConnectionError(
+            f"the connection ended before the broker answered: {reason}", host=host, port=port
+        )
 
     def _send_acknowledgement(self, identifier: bytes, qos: int) -> None:
         if self.link is not None:

@@ -5,9 +5,9 @@ All of paho is called in the network loop: its callbacks run under locks of its 
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, override
+from typing import override
 
-from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -17,9 +17,6 @@ from communicator.protocols.mqtt.frames import DUPLICATE, PUBLISH, RETAIN, Prepa
 from communicator.protocols.mqtt.link import Link
 from communicator.protocols.mqtt.outbox import OutgoingMessage
 from communicator.protocols.mqtt.session import Session
-
-if TYPE_CHECKING:
-    from paho.mqtt.client import SocketLike  # paho itself has the name for type checkers only
 
 HELD_MESSAGES = 10_000
 UNSENT_MESSAGES = 10_000
@@ -35,14 +32,12 @@ class StockLink(Link):
         self._arrived: deque[MQTTMessage] = deque()
         self._settled: deque[tuple[int, int]] = deque()
         self._identifiers: dict[int, int] = {}  # paho's packet identifier -> the session's
+        self._handed_over: set[int] = set()  # the same, from the moment paho is to have them
         self._aliases: dict[int, str] = {}
         self._paused = False
-        client.on_message = lambda _client, _data, message: self._arrived.append(message)
+        self._accepting = False
+        client.on_message = lambda _client, _data, message: self._arrived.append(self._named(message))
         client.on_publish = self._on_publish
-
-    @override
-    def _prepare_socket(self, opened: "SocketLike") -> None:
-        del opened  # its options are not public
 
     @property
     @override
@@ -67,7 +62,13 @@ class StockLink(Link):
     def forget(self) -> None:
         with self._session.lock:
             self._commands.clear()
-        self._arrived.clear()
+            self._handed_over = set(self._identifiers.values())
+        while self._arrived and not self._paused:
+            # It is here, and a broker that was killed may not have it any more: rather twice than never.
+            self._deliver(self._arrived.popleft())
+        # Held back while paused: what is not acknowledged comes again, QoS 0 does not.
+        self._arrived = deque(message for message in self._arrived if message.qos == 0)
+        self._commands.clear()
         self._aliases.clear()
 
     @override
@@ -87,7 +88,11 @@ class StockLink(Link):
     def receive(self, limit: int) -> bool:
         if self.wants_read:
             self._session.counters.socket_reads += 1
-            self._client.loop_read()
+            code = self._client.loop_read()
+            if code == MQTTErrorCode.MQTT_ERR_PROTOCOL and not self._session.stood and not self.version5:
+                # Paho keeps CONNACK's "unacceptable protocol version" to itself.
+                self._session.refused(0x84, "Unsupported protocol version", None)
+            self._acknowledge_quickly(self._client.socket())
         self._tell()
         self._settle()
         handled = 0
@@ -118,8 +123,9 @@ class StockLink(Link):
     def publish(self, message: OutgoingMessage, again: bool) -> None:
         del again  # paho sends again what it has, before anything new
         identifier = message.identifier
-        if identifier in self._identifiers.values():
+        if identifier in self._handed_over:
             return
+        self._handed_over.add(identifier)
         prepared = message.prepared
 
         def send() -> None:
@@ -150,7 +156,10 @@ class StockLink(Link):
 
     @override
     def subscribe(self, filters: Sequence[tuple[str, int]], request: int, restored: bool) -> None:
-        self._commands.append(lambda: self._ask_to_subscribe(filters, request, restored))
+        if self._accepting:
+            self._ask_to_subscribe(filters, request, restored)
+        else:
+            self._commands.append(lambda: self._ask_to_subscribe(filters, request, restored))
 
     @override
     def unsubscribe(self, filters: Sequence[str], request: int) -> None:
@@ -159,6 +168,18 @@ class StockLink(Link):
     @staticmethod
     def _ignore(_result: object) -> None:
         """Take what paho returns; that the connection is gone is told by its callback."""
+
+    @override
+    def _on_connect(
+        self, client: Client, data: object, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        super()._on_connect(client, data, flags, reason, properties)
+        # Now, not after paho's lock: paho sends its messages again when this returns, and the subscriptions come first.
+        self._accepting = True
+        try:
+            self._tell()
+        finally:
+            self._accepting = False
 
     def _properties(self, prepared: PreparedPublish) -> Properties | None:
         return prepared.properties if self.version5 else None
@@ -173,17 +194,20 @@ class StockLink(Link):
             identifier, code = self._settled.popleft()
             own = self._identifiers.pop(identifier, None)
             if own is not None:
+                self._handed_over.discard(own)
                 self._session.settled(own, code)
 
-    def _deliver(self, message: MQTTMessage) -> None:
-        topic = message.topic
+    def _named(self, message: MQTTMessage) -> MQTTMessage:
         alias = getattr(message.properties, "TopicAlias", None)
         if alias is not None:
-            if topic:
-                self._aliases[alias] = topic
+            if message.topic:
+                self._aliases[alias] = message.topic
             else:
-                topic = self._aliases.get(alias, "")
-        topic_bytes = topic.encode()
+                message.topic = self._aliases.get(alias, "").encode()
+        return message
+
+    def _deliver(self, message: MQTTMessage) -> None:
+        topic_bytes = message.topic.encode()
         recipients = self._session.subscriptions.remembered.get(topic_bytes) or self._session.find(topic_bytes)
         command = PUBLISH | (DUPLICATE if message.dup else 0) | message.qos << 1 | (RETAIN if message.retain else 0)
         identifier = message.mid.to_bytes(2)

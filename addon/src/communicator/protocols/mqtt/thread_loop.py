@@ -1,6 +1,7 @@
 """The network loop in a thread of its own."""
 
 import contextlib
+import logging
 import selectors
 import socket
 import threading
@@ -10,6 +11,8 @@ from communicator.common.exception import ProtocolError
 from communicator.protocols.mqtt.link import NETWORK_FRAMES_A_TURN, Link
 from communicator.protocols.mqtt.session import Session
 from communicator.protocols.mqtt.timers import Timers
+
+_logger = logging.getLogger(__name__)
 
 
 class ThreadLoop:
@@ -95,7 +98,12 @@ class ThreadLoop:
             return
         with selectors.DefaultSelector() as selector:
             selector.register(self._receiver, selectors.EVENT_READ)
-            self._serve(link, _Watch(selector, link))
+            try:
+                self._serve(link, _Watch(selector, link))
+            except Exception:
+                # A defect of ours or of paho's ends this connection, not the client.
+                _logger.exception("the network loop failed")
+                link.close()
 
     def _serve(self, link: Link, watch: "_Watch") -> None:
         timers = Timers(self._session)
@@ -131,7 +139,7 @@ class _Watch:
 
     def update(self) -> bool:
         """Wait for what the link wants now; False when its socket is closed."""
-        opened = self._link.socket
+        opened = self._link.connection
         if opened is None:
             return False
         wanted = selectors.EVENT_READ if self._link.wants_read else 0

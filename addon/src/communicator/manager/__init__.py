@@ -1,0 +1,1 @@
+"""Finding and making protocols by name."""

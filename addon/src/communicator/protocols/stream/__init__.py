@@ -1,0 +1,1 @@
+"""Request and response over a stream of bytes: TCP and serial lines."""
