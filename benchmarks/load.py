@@ -3,6 +3,7 @@
 Both sides are one process and one thread, so that the generator knows at every moment what has arrived. MQTT 3.1.1.
 """
 
+import contextlib
 import select
 import socket
 import time
@@ -13,6 +14,7 @@ CONNACK_BYTES = 4
 _READ = 1 << 18
 _SILENCE_SECONDS = 5.0
 _CONNECT_SECONDS = 10.0
+_PUBACK_BYTES = 4
 
 
 def _length(size: int) -> bytes:
@@ -59,7 +61,7 @@ def publish_packet(topic: str, payload: bytes, qos: int, identifier: int) -> byt
 def envelope(trace: str, tag: str, message_id: str, value: int) -> bytes:
     """Return an envelope of the wire format; with a 36-character trace and short ids it has about 157 bytes."""
     return (
-        f'{{"header":{{"UUID":"{trace}","TIME":"20261121103045","SRC":"GW-01","DEST":"B","TYPE":"S"}},'
+        f'{{"header":{{"UUID":"{trace}","TIME":"20261121103045","SRC":"GW001"}},'
         f'"payload":{{"Equip.Tag":"{tag}","Message.ID":"{message_id}","VALUE":{value}}}}}'
     ).encode()
 
@@ -114,70 +116,87 @@ class Bench:
         for each in (self.sender, self.receiver):
             each.setblocking(False)
         self._rest = b""
-        self._confirmed = 0
 
     def close(self) -> None:
         """Close both connections."""
         self.sender.close()
         self.receiver.close()
 
-    def run(self, load: Load, *, window: int = 0, rate: float = 0.0, batch: int = 50) -> Result:
-        """Send the load and count what arrives.
-
-        With `window` at most so many messages are under way: the fastest that loses nothing. With `rate` messages leave
-        at that pace, in time with the clock, and latencies are taken.
-        """
+    def flood(self, load: Load, *, window: int = 1000, batch: int = 50) -> Result:
+        """Send as fast as messages arrive, with at most `window` of them under way: the fastest that loses nothing."""
         packets, total = load.packets, len(load.packets)
-        sent = arrived = duplicates = 0
-        seen = bytearray(total)
-        sent_at = [0.0] * total
-        latencies: list[float] = []
+        sent = arrived = confirmed = 0
         unsent = b""
-        numbered = rate > 0
-        self._confirmed = 0
         started = last = time.perf_counter()
-        while arrived < total:
-            now = time.perf_counter()
-            if now - last > _SILENCE_SECONDS:
-                break
-            due = min(total, int((now - started) * rate) + 1) if rate else min(total, arrived + window)
-            may_send = min(due, sent + batch) if rate else due
-            if load.qos and not rate:
-                may_send = min(may_send, self._confirmed + window)
-            if not unsent and may_send > sent and (rate or may_send - sent >= min(batch, total - sent)):
+        while arrived < total and time.perf_counter() - last < _SILENCE_SECONDS:
+            # A packet identifier must not be used again before it is confirmed.
+            may_send = min(total, arrived + window, confirmed + window if load.qos else total)
+            if not unsent and may_send - sent >= min(batch, total - sent) > 0:
                 unsent = b"".join(packets[sent:may_send])
-                for number in range(sent, may_send):
-                    sent_at[number] = now
                 sent = may_send
-            if unsent:
-                try:
-                    unsent = unsent[self.sender.send(unsent) :]
-                except BlockingIOError:
-                    pass
-            if rate:
-                pause = max(0.0, started + sent / rate - time.perf_counter()) if not unsent else 0.0
-            else:
-                pause = 0.05
-            readable, _, _ = select.select(
-                [self.receiver, self.sender], [self.sender] if unsent else [], [], min(pause, 0.05)
-            )
+            unsent = self._send(unsent)
+            readable = self._wait(unsent, 0.05)
             if self.sender in readable:
-                self._confirmed += len(self.sender.recv(_READ)) // 4
+                confirmed += len(self.sender.recv(_READ)) // _PUBACK_BYTES
             if self.receiver in readable:
-                numbers = self._receive(numbered)
-                now = time.perf_counter()
-                if numbered:
-                    for number in numbers:
-                        if seen[number]:
-                            duplicates += 1
-                        else:
-                            seen[number] = 1
-                            latencies.append(now - sent_at[number])
-                arrived += len(numbers)
-                last = now
-        return Result(sent, arrived - duplicates, duplicates, last - started, latencies)
+                arrived += len(self._receive(numbered=False))
+                last = time.perf_counter()
+        return Result(sent, arrived, 0, last - started, [])
 
-    def _receive(self, numbered: bool) -> list[int]:
+    def pace(self, load: Load, rate: float) -> Result:
+        """Send so many messages a second, in time with the clock, and take each message's latency."""
+        packets, total = load.packets, len(load.packets)
+        sent = duplicates = 0
+        arrived_at = [0.0] * total
+        unsent = b""
+        started = last = time.perf_counter()
+        arrived = 0
+        while arrived < total and time.perf_counter() - last < _SILENCE_SECONDS:
+            due = min(total, int((time.perf_counter() - started) * rate) + 1)
+            if not unsent and due > sent:
+                unsent = b"".join(packets[sent:due])
+                sent = due
+            unsent = self._send(unsent)
+            readable = self._wait(unsent, min(0.05, max(0.0, started + sent / rate - time.perf_counter())))
+            if self.sender in readable:
+                self.sender.recv(_READ)
+            if self.receiver in readable:
+                numbers = self._receive(numbered=True)
+                last = time.perf_counter()
+                for number in numbers:
+                    if arrived_at[number]:
+                        duplicates += 1
+                    else:
+                        arrived += 1
+                        arrived_at[number] = last
+        # From when a message was due: one that was sent late because something stalled counts with its delay.
+        latencies = [at - started - number / rate for number, at in enumerate(arrived_at) if at]
+        return Result(sent, arrived, duplicates, last - started, latencies)
+
+    def probe(self, load: Load, seconds: float) -> bool:
+        """Send the load's first packet, and tell whether anything comes back in so many seconds."""
+        self._send(load.packets[0])
+        return self.receiver in self._wait(b"", seconds) or self.receiver in self._wait(b"", seconds)
+
+    def discard(self, seconds: float) -> None:
+        """Take and forget what still comes, until nothing does for so many seconds."""
+        while readable := self._wait(b"", seconds):
+            if self.sender in readable:
+                self.sender.recv(_READ)
+            if self.receiver in readable:
+                self._receive(numbered=False)
+
+    def _send(self, unsent: bytes) -> bytes:
+        if unsent:
+            with contextlib.suppress(BlockingIOError):
+                return unsent[self.sender.send(unsent) :]
+        return unsent
+
+    def _wait(self, unsent: bytes, seconds: float) -> list[socket.socket]:
+        readable, _, _ = select.select([self.receiver, self.sender], [self.sender] if unsent else [], [], seconds)
+        return readable
+
+    def _receive(self, *, numbered: bool) -> list[int]:
         """Read once, acknowledge what asks for it, and return the numbers of the messages (0 each unless wanted)."""
         data = self.receiver.recv(_READ)
         if not data:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_bridge.catalogs.announcement import announce
 from data_bridge.catalogs.catalog import Catalog
 from data_bridge.catalogs.documents import CatalogError, parse
-from data_bridge.catalogs.loader import CatalogFiles, announcement, load
+from data_bridge.catalogs.loader import CatalogFiles, load
 from data_bridge.catalogs.store import CatalogStore
 
 MAPPINGS = """\
@@ -136,7 +137,7 @@ def test_presentation_may_stand_at_the_rule_or_the_object(files: CatalogFiles) -
         MAPPINGS.replace("}", ", unit: °, state_class: measurement}"),
         "objects: {GPS.Latitude: {devices: [VM-A], device_class: distance, access: rw, min: -90, max: 90}}",
     )
-    message = orjson.loads(announcement(catalog))
+    message = orjson.loads(announce(catalog).payload)
     assert message == {
         "version": catalog.version,
         "devices": [
@@ -342,7 +343,7 @@ def test_any_structure_is_a_catalog_or_refused(
         catalog = load(files)
     except CatalogError:
         return
-    assert orjson.loads(announcement(catalog))["version"] == catalog.version
+    assert orjson.loads(announce(catalog).payload)["version"] == catalog.version
 
 
 def _json(value: object) -> bytes:
@@ -365,3 +366,15 @@ def test_without_a_good_catalog_there_is_no_start(files: CatalogFiles, tmp_path:
     with pytest.raises(CatalogError):
         store.start()
     assert store.refusals == {"syntax": 1}
+
+
+def test_a_catalog_that_no_packet_can_hold_is_announced_as_far_as_it_fits(files: CatalogFiles) -> None:
+    lines = "".join(f"  - {{equip_tag: T{n}, message_id: M, object: O{n}, value_type: int}}\n" for n in range(100))
+    catalog = loaded(files, "mappings:\n" + lines, "objects:\n" + "".join(f"  O{n}: [A]\n" for n in range(100)))
+    announcement = announce(catalog, 2000)
+    assert len(announcement.payload) <= 2000
+    message = orjson.loads(announcement.payload)
+    names = [each["object"] for each in message["devices"][0]["objects"]]
+    assert names == [f"O{n}" for n in range(len(names))]
+    assert announcement.objects == set(names)
+    assert message["omitted"] == announcement.omitted == 100 - len(names) > 0

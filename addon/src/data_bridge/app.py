@@ -9,7 +9,6 @@ from data_bridge.announce import TICK_SECONDS, Announcer
 from data_bridge.broker_link import BrokerLink
 from data_bridge.catalogs.catalog import Catalog
 from data_bridge.catalogs.documents import CatalogError
-from data_bridge.catalogs.loader import announcement
 from data_bridge.catalogs.store import CatalogStore
 from data_bridge.commands import Answer, CommandContext, CommandError, Commands
 from data_bridge.dead_letter_writer import DeadLetterWriter
@@ -62,7 +61,7 @@ class Bridge:
         self._announcer = Announcer(
             self._connection, self._root, settings.bridge_id, settings.name, settings.announcements
         )
-        self._announcer.use(loaded.catalog, announcement(loaded.catalog))
+        self._announcer.use(loaded.catalog, self._pipeline.announcement.payload)
         self._retained = RetainedStates(self._connection, self._root, self._pipeline, self._announcer.forget)
         self._metrics = Metrics(self._pipeline, self._letters, self._announcer, self._catalogs)
         self._commands: asyncio.Queue[tuple[bytes, int]] = asyncio.Queue(_MOST_COMMANDS)
@@ -204,10 +203,9 @@ class Bridge:
         """Load, check and compile beside the running catalog, then swap between two messages."""
         async with self._reloading:
             catalog = await asyncio.to_thread(self._catalogs.load)
-            ready = await asyncio.to_thread(self._pipeline.compile, catalog)
-            message = await asyncio.to_thread(announcement, catalog)
+            ready = await asyncio.to_thread(self._pipeline.prepare, catalog)
             self._pipeline.swap(ready)
-            self._announcer.use(catalog, message)
+            self._announcer.use(catalog, ready.announcement.payload)
             self._announcer.announce_catalog()
         self._say_loaded(catalog)
         return catalog
@@ -229,7 +227,16 @@ class Bridge:
         _LOG.info("catalog_loaded", version=catalog.version, **counts, warnings=len(catalog.warnings))
         for each in catalog.warnings[:20]:
             _LOG.warning("catalog_warning", where=each.where, text=each.text)
-        self._announcer.event("catalog_loaded", version=catalog.version, **counts, warnings=len(catalog.warnings))
+        omitted = self._pipeline.announcement.omitted
+        if omitted:
+            _LOG.warning("catalog_too_large_to_announce", objects_not_announced=omitted)
+        self._announcer.event(
+            "catalog_loaded",
+            version=catalog.version,
+            **counts,
+            warnings=len(catalog.warnings),
+            not_announced=omitted,
+        )
 
     def _say_refused(self, error: CatalogError) -> None:
         where = {"file": str(error.path), "line": error.line, "reason": error.reason}

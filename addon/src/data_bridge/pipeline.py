@@ -1,7 +1,9 @@
 """The layers wired together: one object that takes messages and swaps catalogs."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
+from data_bridge.catalogs.announcement import Announcement, announce
 from data_bridge.catalogs.catalog import Catalog
 from data_bridge.connection import Connection
 from data_bridge.layers.compiled import CompiledCatalog, DeviceState, compile_catalog
@@ -14,7 +16,14 @@ from data_bridge.reasons import Reason
 from data_bridge.settings import Settings
 from data_bridge.skips import Skips
 
-type Ready = tuple[CompiledCatalog, dict[str, DeviceState]]
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A catalog compiled, with its devices' states and what is announced of it."""
+
+    compiled: CompiledCatalog
+    states: dict[str, DeviceState]
+    announcement: Announcement
 
 
 class Pipeline:
@@ -50,8 +59,10 @@ class Pipeline:
             keep=frozenset(settings.dead_letters.keep),
             keep_per_second=settings.dead_letters.keep_per_second,
         )
-        compiled, self.states = self.compile(catalog)
-        self.mapping = Mapping(compiled, self.transport, self.skips.reject, self.skips.note, ordered=by_key)
+        ready = self.prepare(catalog)
+        self.states = ready.states
+        self.announcement = ready.announcement
+        self.mapping = Mapping(ready.compiled, self.transport, self.skips.reject, self.skips.note, ordered=by_key)
         self.input = Input(
             connection,
             self.deduplication,
@@ -68,10 +79,12 @@ class Pipeline:
         """Return the catalog that is in use."""
         return self.mapping.catalog
 
-    def compile(self, catalog: Catalog) -> Ready:
-        """Return the catalog ready for use, with its devices' states; safe on another thread than the loop's."""
+    def prepare(self, catalog: Catalog) -> Ready:
+        """Return the catalog ready for use; safe on another thread than the loop's."""
+        announcement = announce(catalog, self._settings.announcements.maximum_bytes)
         states = {device: state for device, state in self.states.copy().items() if device in catalog.devices}
-        return compile_catalog(catalog, self._connection.prepare, states), states
+        compiled = compile_catalog(catalog, self._connection.prepare, states, announcement.objects)
+        return Ready(compiled, states, announcement)
 
     def start(self) -> None:
         """Subscribe to everything that is mapped."""
@@ -81,7 +94,7 @@ class Pipeline:
 
     def swap(self, ready: Ready) -> None:
         """Use another catalog from the next message on."""
-        catalog, self.states = ready
+        catalog, self.states, self.announcement = ready.compiled, ready.states, ready.announcement
         self.mapping.swap(catalog)
         self._route_topics(catalog.filters)
         for state in self.states.values():

@@ -144,6 +144,7 @@ class AnnouncementSettings(_Section):
     state_interval: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1
     states_per_second: Count = 500
     metrics_interval: Seconds = 10
+    maximum_bytes: Count = 1_000_000  # of the catalog message: brokers limit their packets
 
 
 class LoggingSettings(_Section):

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from data_bridge.catalogs.casts import CastError, ValueType, prepare_cast
@@ -432,31 +431,3 @@ def egress_topic(route: MqttRoute, device: str, name: str) -> str:
     """
     fill = prepare_template(route.topic, TOPIC_PLACES)
     return route.topic if fill is None else fill({"device": device.lower(), "object": name})
-
-
-def announcement(catalog: Catalog) -> bytes:
-    """Return the retained `catalog` message: each device with its objects."""
-    by_device: dict[str, list[dict[str, object]]] = {identifier: [] for identifier in catalog.devices}
-    for each in catalog.objects.values():
-        described: dict[str, object] = {
-            "object": each.name,
-            "value_type": each.value_type.value,
-            "unit": each.unit,
-            "device_class": each.device_class,
-            "state_class": each.state_class,
-            "access": each.access,
-            "min": each.min,
-            "max": each.max,
-            "options": list(each.options) if each.options is not None else None,
-        }
-        for device in each.devices:
-            by_device[device].append(described)
-    return orjson.dumps(
-        {
-            "version": catalog.version,
-            "devices": [
-                {"id": identifier, "name": catalog.devices[identifier].name, "objects": objects}
-                for identifier, objects in by_device.items()
-            ],
-        }
-    )

@@ -1,6 +1,6 @@
 """A catalog made ready for the wire: the resolver's work, done at load instead of for each message."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 
 import orjson
@@ -125,9 +125,14 @@ def encode_head(name: str) -> bytes:
     return orjson.dumps({"object": name, "value": 0})[:-2]
 
 
-def compile_catalog(catalog: Catalog, prepare: Prepare, states: dict[str, DeviceState]) -> CompiledCatalog:
-    """Return the catalog with all its topics encoded by `prepare`; `states` outlives reloads."""
-    routes = _Resolver(catalog, prepare, states).routes()
+def compile_catalog(
+    catalog: Catalog, prepare: Prepare, states: dict[str, DeviceState], announced: Container[str] | None = None
+) -> CompiledCatalog:
+    """Return the catalog with all its topics encoded by `prepare`.
+
+    `states` outlives reloads; the values of objects that are not `announced` (None: all are) go to none of them.
+    """
+    routes = _Resolver(catalog, prepare, states, announced).routes()
     envelope_rules: dict[tuple[Raw, Raw], EnvelopeRule] = {}
     tree: FilterTree[Rule] = FilterTree()
     filters: dict[str, int] = {}
@@ -143,10 +148,20 @@ def compile_catalog(catalog: Catalog, prepare: Prepare, states: dict[str, Device
 class _Resolver:
     """The resolver layer: object to prepared deliveries. Each topic is encoded once, however many objects go there."""
 
-    def __init__(self, catalog: Catalog, prepare: Prepare, states: dict[str, DeviceState]) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        prepare: Prepare,
+        states: dict[str, DeviceState],
+        announced: Container[str] | None,
+    ) -> None:
         self._catalog = catalog
         self._prepare = prepare
         self._states = states
+        self._announced = announced
+        # Always dirty, so nobody ever announces it: the hot path need not ask.
+        self._unannounced = DeviceState("")
+        self._unannounced.dirty = True
         self._prepared: dict[tuple[str, int, bool], PreparedPublish] = {}
 
     def routes(self) -> dict[str, Route]:
@@ -159,6 +174,8 @@ class _Resolver:
         state = self._states.get(identifier)
         if state is None:
             state = self._states[identifier] = DeviceState(identifier)
+        if self._announced is not None and name not in self._announced:
+            state = self._unannounced
         mqtt = self._catalog.devices[identifier].mqtt
         if mqtt is None:
             return Output(identifier, "", 0, None, state)
