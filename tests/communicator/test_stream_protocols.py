@@ -224,6 +224,7 @@ def test_a_lost_connection_is_made_again_by_the_next_request(server: Server) -> 
 
 def test_a_peer_that_comes_back_late_is_waited_for(server: Server) -> None:
     with TCPProtocol("127.0.0.1", server.port, framing=LINE, reconnect_attempts=20, reconnect_delay=0.02) as protocol:
+        assert protocol.request(b"ping") == b"PING"
         server.stop()
         wait_for(lambda: not protocol.is_connected)
         threading.Timer(0.1, server.start).start()
@@ -232,6 +233,7 @@ def test_a_peer_that_comes_back_late_is_waited_for(server: Server) -> None:
 
 def test_a_peer_that_is_gone_is_a_connection_error(server: Server) -> None:
     with TCPProtocol("127.0.0.1", server.port, framing=LINE, reconnect_attempts=2, reconnect_delay=0.01) as protocol:
+        assert protocol.request(b"ping") == b"PING"
         server.stop()
         wait_for(lambda: not protocol.is_connected)
         with pytest.raises(ProtocolConnectionError, match=str(server.port)):

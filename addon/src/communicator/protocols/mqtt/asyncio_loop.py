@@ -8,6 +8,7 @@ import time
 from communicator.common.exception import ProtocolError
 from communicator.protocols.mqtt.link import NETWORK_FRAMES_A_TURN, Link
 from communicator.protocols.mqtt.session import Session
+from communicator.protocols.mqtt.socket_watch import SocketWatch, watch_sockets
 from communicator.protocols.mqtt.timers import Timers
 
 _logger = logging.getLogger(__name__)
@@ -24,9 +25,7 @@ class AsyncioLoop:
         self._link: Link | None = None
         self._stirred = asyncio.Event()
         self._scheduled = False
-        self._descriptor = -1
-        self._reading = False
-        self._writing = False
+        self._sockets: SocketWatch | None = None
 
     def start(self) -> None:
         """Start the task."""
@@ -148,23 +147,11 @@ class AsyncioLoop:
         opened = link.connection
         if opened is None:
             return
-        descriptor = self._descriptor = opened.fileno()
-        if link.wants_read != self._reading:
-            self._reading = not self._reading
-            if self._reading:
-                self._loop.add_reader(descriptor, self._readable)
-            else:
-                self._loop.remove_reader(descriptor)
-        if link.wants_write != self._writing:
-            self._writing = not self._writing
-            if self._writing:
-                self._loop.add_writer(descriptor, self._turn)
-            else:
-                self._loop.remove_writer(descriptor)
+        if self._sockets is None:
+            self._sockets = watch_sockets(self._loop, self._readable, self._turn)
+        self._sockets.want(opened.fileno(), link.wants_read, link.wants_write)
 
     def _detach(self) -> None:
-        if self._reading:
-            self._loop.remove_reader(self._descriptor)
-        if self._writing:
-            self._loop.remove_writer(self._descriptor)
-        self._reading = self._writing = False
+        sockets, self._sockets = self._sockets, None
+        if sockets is not None:
+            sockets.stop()

@@ -69,6 +69,7 @@ class FastLink(Link):
         self._buffer = b""
         self._parts: list[bytes] = []
         self._missing = 0
+        self._more = False
         self._unsent: memoryview | None = None
         self._unsent_bytes = 0
         self._held: deque[bytes] = deque()
@@ -111,6 +112,7 @@ class FastLink(Link):
         self._buffer = b""
         self._parts.clear()
         self._missing = 0
+        self._more = False
         # Held back while paused: what is not acknowledged comes again, QoS 0 does not.
         self._held = deque(frame for frame in self._held if not frame[0] & QOS_BITS and self._names_its_topic(frame))
         self._held_bytes = sum(map(len, self._held))
@@ -156,7 +158,8 @@ class FastLink(Link):
                 return not self._paused
         if not self.wants_read:
             return False
-        data = b"" if self._buffer and not self._missing else self._read()
+        # Whole packets that the last turn left come first; the socket keeps what it has.
+        data = b"" if self._more else self._read()
         if self._fast.socket() is None:
             return False
         if self._missing:
@@ -173,13 +176,13 @@ class FastLink(Link):
             data = self._buffer + data
         self._buffer = b""
         try:
-            return self._handle(data, limit - handled)
+            self._more = self._handle(data, limit - handled)
         except _MALFORMED as error:
             self._session.counters.malformed += 1
             self._goodbye_reason = f"what the broker sent is not MQTT: {error}"
             _logger.warning("%s:%d: %s", self._config.broker_address, self._config.port, self._goodbye_reason)
             self._end(MQTTErrorCode.MQTT_ERR_PROTOCOL)
-            return False
+        return self._more
 
     def _read(self) -> bytes:
         opened = self._fast.socket()

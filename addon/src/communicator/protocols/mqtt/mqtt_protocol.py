@@ -149,12 +149,13 @@ class MQTTProtocol(PubSubProtocol):
         """
         if self._attached is not None:
             return self._connect_attached(self._attached)
+        if self._inside and not self.is_connected:
+            # Before the lock: whoever has it may be waiting for this very thread.
+            raise ProtocolError("connect() waits for the network loop and cannot be called in a callback")
         with self._connect_lock:
             if self.is_connected:
                 return True
             loop = self._loop
-            if loop is not None and loop.inside:
-                raise ProtocolError("connect() waits for the network loop and cannot be called in a callback")
             connecting = self._session.connecting = Future()
             if not isinstance(loop, ThreadLoop) or not loop.running or self._session.stopping:
                 self._await_end(loop)
@@ -183,9 +184,11 @@ class MQTTProtocol(PubSubProtocol):
         try:
             await asyncio.wait_for(asyncio.wrap_future(connecting), self.config.timeout)
         except TimeoutError as error:
-            self._session.stopping = True
-            loop.wake()
+            self._stop(loop)
             raise self._timed_out() from error
+        except asyncio.CancelledError:
+            self._stop(loop)
+            raise
         return True
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -207,12 +210,10 @@ class MQTTProtocol(PubSubProtocol):
         if loop is None or not loop.running:
             return
         if loop.inside or isinstance(loop, AsyncioLoop):
-            self._session.stopping = True
-            loop.wake()
+            self._stop(loop)
             return
         self._wait(self._session.when_drained(), min(self.config.timeout, DRAIN_SECONDS))
-        self._session.stopping = True
-        loop.wake()
+        self._stop(loop)
         loop.wait_ended(END_SECONDS)
 
     async def disconnect_async(self) -> None:
@@ -222,8 +223,7 @@ class MQTTProtocol(PubSubProtocol):
             return
         seconds = min(self.config.timeout, DRAIN_SECONDS)
         await asyncio.wait([asyncio.wrap_future(self._session.when_drained())], timeout=seconds)
-        self._session.stopping = True
-        loop.wake()
+        self._stop(loop)
         await loop.wait_ended()
 
     def stop_loop(self) -> None:
@@ -457,9 +457,12 @@ class MQTTProtocol(PubSubProtocol):
         try:
             connecting.result(self.config.timeout)
         except TimeoutError as error:
-            self._session.stopping = True
-            loop.wake()
+            self._stop(loop)
             raise self._timed_out() from error
+
+    def _stop(self, loop: ThreadLoop | AsyncioLoop) -> None:
+        self._session.stopping = True
+        loop.wake()
 
     def _await_end(self, loop: ThreadLoop | AsyncioLoop | None) -> None:
         if isinstance(loop, ThreadLoop) and loop.running and not loop.wait_ended(self.config.timeout):

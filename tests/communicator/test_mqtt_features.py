@@ -1,0 +1,376 @@
+"""What the client offers beyond the plain message: wildcards, last will, MQTT 5.0, flow control, callbacks."""
+
+import json
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from communicator.common.exception import ProtocolError, ProtocolTimeoutError, ProtocolValidationError
+from communicator.protocols.mqtt.mqtt_protocol import (
+    BrokerConfig,
+    ClientConfig,
+    ConnectionState,
+    MQTTConfig,
+    MQTTProtocol,
+    ReceivedMessage,
+)
+from development.mosquitto import Mosquitto
+from tests.communicator.waiting import Collected, MakeClient, Messages, wait_for
+
+
+@pytest.fixture
+def client(make_client: MakeClient) -> MQTTProtocol:
+    """A connected client whose calls return when the broker has confirmed."""
+    made = make_client(mode="blocking")
+    made.connect()
+    return made
+
+
+def test_every_matching_callback_is_called_once(client: MQTTProtocol) -> None:
+    exact, plus, rest, second = Messages(), Messages(), Messages(), Messages()
+    client.subscribe("a/b/c", exact)
+    client.subscribe("a/+/c", plus)
+    client.subscribe("a/#", rest)
+    client.subscribe("a/#", second)
+    client.publish("a/b/c", "x")
+    client.publish("a/z", "y")
+    assert rest.wait(2) == second.wait(2)
+    wait_for(lambda: client.statistics().unacknowledged == 0)
+    # Mosquitto sends one copy for each subscription that overlaps; each callback may see each copy.
+    assert {payload for _, payload in exact.items} == {b"x"}
+    assert {payload for _, payload in plus.items} == {b"x"}
+    assert {payload for _, payload in rest.items} == {b"x", b"y"}
+
+
+def test_one_callback_can_leave_and_the_others_stay(client: MQTTProtocol) -> None:
+    leaving, staying = Messages(), Messages()
+    client.subscribe("a", leaving)
+    client.subscribe("a", staying)
+    client.unsubscribe("a", leaving)
+    client.publish("a", "1")
+    staying.wait(1)
+    client.unsubscribe("a")
+    client.subscribe("b", staying)
+    client.publish("a", "2")
+    client.publish("b", "3")
+    assert staying.wait(2)[1] == ("b", b"3")
+    assert leaving.items == []
+    assert client.unsubscribe("never subscribed") is True
+
+
+def test_retained_messages_come_with_the_subscription(client: MQTTProtocol) -> None:
+    retained: Collected[ReceivedMessage] = Collected()
+    client.publish("status", "online", qos=1, retain=True)
+    client.observe("status", retained.add)
+    assert retained.wait(1)[0].retain is True
+    client.publish("status", "offline", qos=1)
+    assert retained.wait(2)[1].retain is False
+
+
+def test_the_last_will_is_published_when_the_client_is_lost(client: MQTTProtocol, make_client: MakeClient) -> None:
+    messages = Messages()
+    client.subscribe("availability", messages)
+    lost = make_client()
+    lost.set_will("availability", "offline", qos=1, retain=True)
+    lost.connect()
+    lost._session.link.close()  # type: ignore[union-attr]  # as if the cable were pulled
+    assert messages.wait(1) == [("availability", b"offline")]
+
+
+def test_the_last_will_is_not_published_after_disconnect(client: MQTTProtocol, make_client: MakeClient) -> None:
+    messages = Messages()
+    client.subscribe("availability", messages)
+    leaving = make_client()
+    leaving.set_will("availability", "offline", qos=1, message_expiry=60)
+    leaving.connect()
+    leaving.publish("availability", "leaving", qos=1)
+    leaving.stop_loop()
+    leaving.disconnect()
+    client.publish("availability", "later", qos=1)
+    assert messages.wait(2) == [("availability", b"leaving"), ("availability", b"later")]
+
+
+def test_properties_travel_with_a_message(client: MQTTProtocol) -> None:
+    received: Collected[ReceivedMessage] = Collected()
+    client.observe("request", received.add)
+    client.publish(
+        "request",
+        b"what time is it",
+        message_expiry=60,
+        user_properties=[("unit", "s"), ("unit", "ms")],
+        response_topic="response/1",
+        correlation_data=b"\x00\x01",
+        content_type="text/plain",
+    )
+    properties = received.wait(1)[0].properties
+    assert properties.response_topic == "response/1"
+    assert properties.correlation_data == b"\x00\x01"
+    assert properties.content_type == "text/plain"
+    assert properties.user_properties == (("unit", "s"), ("unit", "ms"))
+    assert properties.message_expiry in (59, 60)
+
+
+def test_with_3_1_1_a_message_goes_without_properties(make_client: MakeClient) -> None:
+    client = make_client(protocol_version="3.1.1")
+    client.connect()
+    received: Collected[ReceivedMessage] = Collected()
+    client.observe("a", received.add)
+    client.publish("a", "x", user_properties=[("unit", "s")])
+    assert received.wait(1)[0].properties.user_properties == ()
+
+
+def test_topic_aliases_are_used_in_both_directions(make_client: MakeClient) -> None:
+    client = make_client(topic_alias_maximum=5)
+    client.connect()
+    messages = Messages()
+    client.subscribe("a/#", messages, qos=1)
+    for number in range(30):
+        client.publish(f"a/long/topic/name/{number % 8}", str(number), qos=1)
+    assert messages.wait(30) == [(f"a/long/topic/name/{number % 8}", str(number).encode()) for number in range(30)]
+
+
+def test_a_shared_subscription_shares(make_client: MakeClient) -> None:
+    counts: Counter[str] = Counter()
+    done = Collected[bytes]()
+
+    def taker(name: str) -> None:
+        client = make_client(mode="blocking")
+        client.connect()
+
+        def take(_topic: str, payload: bytes) -> None:
+            counts[name] += 1
+            done.add(payload)
+
+        client.subscribe("$share/workers/jobs/#", take, qos=1)
+
+    taker("first")
+    taker("second")
+    sender = make_client()
+    sender.connect()
+    for number in range(40):
+        sender.publish("jobs/1", str(number), qos=1)
+    assert len(set(done.wait(40))) == 40
+    assert counts["first"] + counts["second"] == 40
+    assert min(counts.values()) > 0
+
+
+def test_a_refused_message_is_told(tmp_path: Path, fast_path: bool) -> None:
+    rules = tmp_path / "acl"
+    rules.write_text("topic read #\ntopic write allowed\n")
+    with Mosquitto(tmp_path / "broker", settings=(f"acl_file {rules}",)) as broker:
+        settings = MQTTConfig("127.0.0.1", port=broker.port, timeout=5, mode="blocking")
+        with MQTTProtocol(settings, fast_path=fast_path) as client:
+            assert client.publish("allowed", "x", qos=1)
+            with pytest.raises(ProtocolError, match="'forbidden': reason code 0x87"):
+                client.publish("forbidden", "x", qos=1)
+            if fast_path:  # paho goes on after a PUBREC that refuses, and never tells
+                with pytest.raises(ProtocolError, match="reason code 0x87"):
+                    client.publish("forbidden", "x", qos=2)
+            codes: Collected[tuple[str, int]] = Collected()
+            client.publish_prepared(
+                client.prepare("forbidden"), b"x", lambda token, code: codes.add((token, code)), "t"
+            )
+            assert codes.wait(1) == [("t", 0x87)]
+            assert client.statistics().refused == 2 + fast_path
+
+
+def test_a_refused_subscription_is_told(tmp_path: Path, fast_path: bool) -> None:
+    rules = tmp_path / "dynamic-security.json"
+    allowed = {"publishClientSend": True, "publishClientReceive": True, "subscribe": False, "unsubscribe": True}
+    rules.write_text(json.dumps({"defaultACLAccess": allowed}))
+    plugin = ("plugin /usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so", f"plugin_opt_config_file {rules}")
+    with Mosquitto(tmp_path / "broker", settings=plugin) as broker:
+        settings = MQTTConfig("127.0.0.1", port=broker.port, timeout=5, mode="blocking")
+        with MQTTProtocol(settings, fast_path=fast_path) as client:
+            with pytest.raises(ProtocolValidationError, match=r"refused to subscribe 'secret/#' \(reason code 0x87\)"):
+                client.subscribe("secret/#", Messages())
+            assert client.statistics().subscriptions_refused == 1
+
+
+def test_blocking_mode_tells_of_a_broker_that_does_not_answer(broker: Mosquitto, make_client: MakeClient) -> None:
+    client = make_client(mode="blocking", timeout=0.3)
+    client.connect()
+    broker.kill()
+    with pytest.raises(ProtocolTimeoutError):
+        client.publish("a", "x", qos=1)
+    assert client.subscribe("a", Messages()) is True
+    assert client.unsubscribe("a") is True
+
+
+def test_paused_messages_wait_and_nothing_is_lost(client: MQTTProtocol, make_client: MakeClient) -> None:
+    messages = Messages()
+    client.subscribe("in/#", messages, qos=1)
+    client.pause()
+    sender = make_client(mode="blocking")
+    sender.connect()
+    for number in range(300):
+        sender.publish("in/1", str(number), qos=number % 2)
+    # What is acknowledged to us goes on arriving while messages wait.
+    assert client.publish("other", "x", qos=1)
+    assert messages.items == []
+    client.resume()
+    arrived = [int(payload) for _, payload in messages.wait(300)]
+    assert arrived == list(range(300))
+
+
+def test_a_handler_may_pause_in_the_middle_of_a_burst(make_client: MakeClient) -> None:
+    client = make_client()
+    seen: Collected[int] = Collected()
+
+    def take(_topic: str, payload: bytes) -> None:
+        seen.add(int(payload))
+        if len(seen.items) % 10 == 0:
+            client.pause()
+
+    client.subscribe("in", take, qos=1)
+    client.connect()
+    for number in range(100):
+        client.publish("in", str(number), qos=1)
+    for round_ in range(1, 11):
+        assert seen.wait(round_ * 10) == list(range(round_ * 10))
+        client.resume()
+    assert seen.items == list(range(100))
+
+
+def test_callbacks_may_call_everything(make_client: MakeClient) -> None:
+    client = make_client(mode="blocking")
+    log: Collected[str] = Collected()
+
+    def first(_topic: str, _payload: bytes) -> None:
+        client.subscribe("second", second, qos=1)
+        client.publish("second", "x", qos=1)
+        client.unsubscribe("first")
+        assert client.connect() is True
+        log.add("first")
+
+    def second(_topic: str, _payload: bytes) -> None:
+        log.add("second")
+        client.disconnect()
+
+    client.connect()
+    client.subscribe("first", first, qos=1)
+    client.publish("first", "x", qos=1)
+    assert log.wait(2) == ["first", "second"]
+    wait_for(lambda: client.state is ConnectionState.DISCONNECTED)
+    client.loop_forever()
+    assert threading.active_count() < 20
+
+
+def test_connect_in_a_callback_without_a_connection_is_refused(broker: Mosquitto, make_client: MakeClient) -> None:
+    client = make_client()
+    raised: Collected[str] = Collected()
+
+    def connect_again(_reason: str) -> None:
+        with pytest.raises(ProtocolError, match="callback"):
+            client.connect()
+        raised.add("raised")
+
+    client.callbacks.disconnected = connect_again
+    client.connect()
+    broker.kill()
+    raised.wait(1)
+
+
+def test_a_callback_that_fails_is_counted_and_the_next_one_called(client: MQTTProtocol) -> None:
+    def fail(_topic: str, _payload: bytes) -> None:
+        raise ValueError("a defect of the application")
+
+    def fail_route(_topic: str, _payload: bytes, _delivery: int) -> None:
+        raise ValueError("a defect of the application")
+
+    def fail_observing(_message: ReceivedMessage) -> None:
+        raise ValueError("a defect of the application")
+
+    messages = Messages()
+    client.subscribe("a", fail)
+    client.subscribe("a", messages)
+    client.route("a", fail_route)
+    client.observe("a", fail_observing)
+    client.publish("a", "x")
+    messages.wait(1)
+    wait_for(lambda: client.statistics().handler_errors >= 3)
+    wait_for(lambda: client.statistics().unacknowledged == 0)
+    assert client.is_connected
+
+
+def test_several_routes_acknowledge_together(client: MQTTProtocol) -> None:
+    first, second = Collected[int](), Collected[int]()
+    client.route("a", lambda _topic, _payload, delivery: first.add(delivery))
+    client.route("a", lambda _topic, _payload, delivery: second.add(delivery))
+    client.publish("a", "x")
+    (token,) = first.wait(1)
+    assert second.wait(1) == [token]
+    client.acknowledge(token)
+    assert client.statistics().unacknowledged == 1
+    client.acknowledge(token)
+    assert client.statistics().unacknowledged == 0
+    client.acknowledge(token)
+    assert client.statistics().stale_acknowledgements == 1
+    client.acknowledge(0)
+
+
+@pytest.mark.parametrize("topic", ["", "a/+", "a/#", "a\0b", "a" * 65_536, "\ud800"])
+def test_an_impossible_topic_is_refused(make_client: MakeClient, topic: str) -> None:
+    with pytest.raises(ProtocolValidationError):
+        make_client().publish(topic, "x")
+
+
+@pytest.mark.parametrize("topic_filter", ["", "a#", "#/a", "a/b+", "$share/g", "$share//a", "$share/+/a", "a\0"])
+def test_an_impossible_filter_is_refused(make_client: MakeClient, topic_filter: str) -> None:
+    with pytest.raises(ProtocolValidationError):
+        make_client().subscribe(topic_filter, Messages())
+
+
+def test_impossible_messages_are_refused(make_client: MakeClient) -> None:
+    client = make_client()
+    with pytest.raises(ProtocolValidationError, match="QoS"):
+        client.publish("a", "x", qos=3)
+    with pytest.raises(ProtocolValidationError, match="payload"):
+        client.publish("a", {"a": 1})  # type: ignore[arg-type]  # wrong on purpose
+    with pytest.raises(ProtocolValidationError, match="message_expiry"):
+        client.publish("a", "x", message_expiry=-1)
+    with pytest.raises(ProtocolValidationError, match="correlation_data"):
+        client.publish("a", "x", correlation_data=b"x" * 65_536)
+    with pytest.raises(ProtocolValidationError):
+        client.publish("a", "x", response_topic="a/#")
+    with pytest.raises(ProtocolValidationError, match="ClientConfig"):
+        MQTTProtocol(MQTTConfig("h"), ClientConfig())
+    with pytest.raises(ProtocolValidationError, match="broker_address"):
+        MQTTProtocol()
+
+
+def test_the_qos_used_when_none_is_given_is_the_generations_own(broker: Mosquitto) -> None:
+    first = MQTTProtocol(BrokerConfig(broker_address="127.0.0.1", port=broker.port), ClientConfig())
+    second = MQTTProtocol(MQTTConfig(broker_address="127.0.0.1", port=broker.port))
+    third = MQTTProtocol("127.0.0.1", port=broker.port)
+    for client, expected in ((first, 0), (second, 1), (third, 1)):
+        received: Collected[ReceivedMessage] = Collected()
+        with client:
+            client.observe("a", received.add, qos=2)
+            client.publish("a", "x")
+            assert received.wait(1)[0].qos == expected
+    assert threading.active_count() < 20
+
+
+def test_the_brokers_keepalive_is_heeded(tmp_path: Path) -> None:
+    with (
+        Mosquitto(tmp_path, settings=("max_keepalive 10",)) as broker,
+        MQTTProtocol("127.0.0.1", port=broker.port, keepalive=600, timeout=5) as client,
+    ):
+        assert client._session.link._client._keepalive == 10  # type: ignore[union-attr]  # paho's own
+        assert client.is_connected
+
+
+def test_nothing_is_left_running_after_disconnect(make_client: MakeClient) -> None:
+    before = threading.active_count()
+    client = make_client()
+    for _ in range(3):
+        client.connect()
+        client.connect()
+        client.publish("a", "x", qos=1)
+        client.disconnect()
+        client.disconnect()
+        assert threading.active_count() == before
+        assert not client.is_connected
