@@ -25,6 +25,7 @@ class AsyncioLoop:
         self._link: Link | None = None
         self._stirred = asyncio.Event()
         self._scheduled = False
+        self._continuing = False
         self._sockets: SocketWatch | None = None
 
     def start(self) -> None:
@@ -116,6 +117,10 @@ class AsyncioLoop:
     def _readable(self) -> None:
         self._handle(read=True)
 
+    def _continue(self) -> None:
+        self._continuing = False
+        self._handle(read=True)
+
     def _handle(self, *, read: bool) -> None:
         link = self._link
         if link is None:
@@ -134,14 +139,17 @@ class AsyncioLoop:
     def _work(self, link: Link, read: bool) -> None:
         self._scheduled = True  # what handlers publish now leaves below, in one write
         more = False
-        if (read or link.pending) and link.is_open():
+        # With a continuation on its way, whatever else calls here would be a second turn in one round of the loop.
+        if not self._continuing and (read or link.pending) and link.is_open():
             more = link.receive(NETWORK_FRAMES_A_TURN)
         self._scheduled = False
         link.flush()
         self._watch(link)
         if more or (link.is_open() and link.pending):
             self._scheduled = True
-            self._loop.call_soon(self._readable)
+            if not self._continuing:
+                self._continuing = True
+                self._loop.call_soon(self._continue)
 
     def _watch(self, link: Link) -> None:
         opened = link.connection
