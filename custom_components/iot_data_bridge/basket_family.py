@@ -111,7 +111,6 @@ class BasketFamily(DeviceFamily):
     @callback
     def summarise(self) -> None:
         """Bring the site up to date."""
-        self._counting = False
         self._site.site.summarise(device.basket for device in self.by_root.values())
         self._site.refresh()
         self._issue.show(not len(self._prices) and any(device.basket.items for device in self.by_root.values()))
@@ -204,6 +203,7 @@ class BasketFamily(DeviceFamily):
 
     @callback
     def _on_count(self, _: datetime) -> None:
+        self._counting = False
         self.summarise()
 
     @callback

@@ -142,6 +142,8 @@ class BridgeFamily(DeviceFamily):
             known = self.bridged.get(key)
             if known is None:
                 known = self._add_bridged(bridge, described)
+                # A device without objects has no entity that would bring it into the registry.
+                self._house.register(known)
             else:
                 self._describe(known, described)
             self._house.build(known)

@@ -111,5 +111,5 @@ class ContentsList(FactEntity[int], TodoListEntity):
         unchanged = item.summary in (None, line.summary) and item.description in (None, line.description)
         if not unchanged or item.due is not None:
             raise ServiceValidationError(translation_domain=DOMAIN, translation_key="contents_are_read_only")
-        self._device.basket.check(item.uid, item.status is TodoItemStatus.COMPLETED)
+        self._device.basket.check(item.uid, item.status == TodoItemStatus.COMPLETED)
         self._hub.baskets.touched(self._device)

@@ -1,22 +1,316 @@
-"""What a basket shows in Home Assistant."""
+"""What baskets do in Home Assistant."""
+
+from datetime import timedelta
+from typing import Any
 
 import pytest
-from homeassistant.core import HomeAssistant
-from pytest_homeassistant_custom_component.common import async_fire_mqtt_message
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.exceptions import ServiceValidationError
+from homeassistant.helpers import entity_registry as er
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+    async_fire_time_changed,
+)
+from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
-pytestmark = pytest.mark.usefixtures("site")
+from custom_components.iot_data_bridge import basket_family
+from custom_components.iot_data_bridge.todo import TIMES
+
+from .conftest import Say, Show
+
+pytestmark = pytest.mark.usefixtures("site", "prices")
 
 
-async def test_a_basket_appears_with_its_first_message(hass: HomeAssistant) -> None:
-    async_fire_mqtt_message(hass, "basket/1/update", '{"id":1,"list":{"MLON":2,"WTMN":1}}')
+async def pass_time(hass: HomeAssistant, freezer: FrozenDateTimeFactory, **by: float) -> None:
+    freezer.tick(timedelta(**by))
+    async_fire_time_changed(hass)
     await hass.async_block_till_done()
-    assert (state := hass.states.get("sensor.basket_1_items")) is not None
-    assert state.state == "3"
 
 
-async def test_a_printer_appears_with_its_first_message(hass: HomeAssistant) -> None:
-    status = '{"state":{"text":"Printing","flags":{"printing":true}},"temperatures":{"tool0":{"actual":21.33}}}'
-    async_fire_mqtt_message(hass, "octoprint/status/1111-22", status)
+async def test_a_basket_appears_with_its_first_message(hass: HomeAssistant, say: Say, show: Show) -> None:
+    say("basket/1/update", '{"id":1,"list":{"MLON":2,"WTMN":1}}')
+    say("basket/store02/unit015/status", "start")
+    say("basket/7/availability", "online", retain=True)
     await hass.async_block_till_done()
-    assert (state := hass.states.get("sensor.printer_1111_state")) is not None
-    assert state.state == "printing"
+    assert show("sensor.basket_1_items").state == "3"
+    assert show("sensor.basket_1_total_price").state == "39600"
+    assert show("sensor.basket_store02_unit015_session").state == "active"
+    assert show("binary_sensor.basket_7_connectivity").state == "on"
+    assert show("sensor.basket_7_last_activity").state == "unknown"
+
+
+async def test_a_message_that_cannot_be_read_makes_no_basket(
+    hass: HomeAssistant, say: Say, site: MockConfigEntry, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        say("basket/1/update", b"\xff")
+        say("basket/1/status", "total")
+        say("basket/1/availability", "?")
+    say("basket/1/availability", "")
+    await hass.async_block_till_done()
+    assert site.runtime_data.baskets.by_root == {}
+    assert sum(site.runtime_data.refused.values()) == 9
+    assert caplog.text.count("cannot be read") == 3
+
+
+async def test_a_retained_command_is_somebodys_leftover(hass: HomeAssistant, say: Say, site: MockConfigEntry) -> None:
+    say("basket/1/status", "start", retain=True)
+    await hass.async_block_till_done()
+    assert site.runtime_data.baskets.by_root == {}
+
+
+async def test_a_session_that_another_server_commands_counts(hass: HomeAssistant, say: Say, show: Show) -> None:
+    say("basket/1/status", "start")
+    say("basket/1/update", '{"id":1,"list":{"MLON":1}}')
+    say("basket/1/status", '{"msg":"total","payload":{"basketId":1,"totalPrice":10800}}')
+    await hass.async_block_till_done()
+    assert show("sensor.basket_1_session").state == "active"
+    assert show("binary_sensor.basket_1_problem").state == "off"
+    assert show("event.basket_1_activity").attributes["event_type"] == "total_shown"
+    say("basket/1/status", '{"msg":"end"}')
+    assert show("sensor.basket_1_session").state == "idle"
+    assert show("sensor.basket_1_session_started").state == "unknown"
+    assert show("binary_sensor.basket_1_problem").attributes["reason"] == "items_without_session"
+
+
+async def test_each_event_is_a_state_of_its_own(hass: HomeAssistant, say: Say) -> None:
+    seen: list[Event[Any]] = async_capture_events(hass, "state_changed")
+    say("basket/1/status", "start")
+    say("basket/1/update", '{"id":1,"list":{"MLON":2,"XXXX":1}}')
+    await hass.async_block_till_done()
+    say("basket/1/update", '{"id":1,"list":{"MLON":1,"XXXX":1}}')
+    await hass.async_block_till_done()
+    events = [
+        {key: state.attributes[key] for key in ("event_type", "product", "name", "count", "price", "basket")}
+        for event in seen
+        if event.data["entity_id"] == "event.basket_1_activity"
+        and (state := event.data["new_state"]) is not None
+        and state.state != "unknown"
+    ]
+    nothing = {"product": None, "name": None, "basket": "basket/1"}
+    assert events == [
+        {**nothing, "event_type": "session_started", "count": 0, "price": 0},
+        {
+            "event_type": "item_added",
+            "product": "MLON",
+            "name": "Melon",
+            "count": 2,
+            "price": 21600,
+            "basket": "basket/1",
+        },
+        {
+            "event_type": "item_added",
+            "product": "XXXX",
+            "name": "XXXX",
+            "count": 1,
+            "price": None,
+            "basket": "basket/1",
+        },
+        {
+            "event_type": "unknown_product",
+            "product": "XXXX",
+            "name": "XXXX",
+            "count": 1,
+            "price": None,
+            "basket": "basket/1",
+        },
+        {
+            "event_type": "item_removed",
+            "product": "MLON",
+            "name": "Melon",
+            "count": 1,
+            "price": 10800,
+            "basket": "basket/1",
+        },
+    ]
+
+
+async def test_the_problem_says_why(hass: HomeAssistant, say: Say, show: Show) -> None:
+    say("basket/1/update", '{"id":1,"list":{"MLON":1,"XXXX":1},"error":"reader lost"}')
+    await hass.async_block_till_done()
+    problem = show("binary_sensor.basket_1_problem")
+    assert problem.state == "on"
+    assert problem.attributes["reason"] == "items_without_session"
+    assert problem.attributes["reasons"] == ["items_without_session", "unknown_product", "controller_error"]
+    assert problem.attributes["unknown_products"] == ["XXXX"]
+    assert problem.attributes["error"] == "reader lost"
+
+
+async def test_the_problem_names_both_totals(hass: HomeAssistant, say: Say, show: Show) -> None:
+    say("basket/1/status", "start")
+    say("basket/1/update", '{"id":1,"list":{"MLON":1}}')
+    say("basket/1/status", '{"msg":"total","payload":{"basketid":1,"totalprice":1}}')
+    await hass.async_block_till_done()
+    problem = show("binary_sensor.basket_1_problem")
+    assert (problem.attributes["shown_total"], problem.attributes["computed_total"]) == (1, 10800)
+
+
+async def test_optional_facts_get_entities_when_they_are_told(hass: HomeAssistant, say: Say, show: Show) -> None:
+    say("basket/1/update", '{"id":1,"list":{}}')
+    await hass.async_block_till_done()
+    keys = ("weight", "battery", "signal_strength", "location", "error")
+    assert [hass.states.get(f"sensor.basket_1_{key}") for key in keys] == [None] * 5
+    say("basket/1/update", '{"id":1,"weight":1500,"battery":81,"rssi":-58,"location":"A3","error":"E1"}')
+    await hass.async_block_till_done()
+    assert [show(f"sensor.basket_1_{key}").state for key in keys] == ["1500.0", "81.0", "-58.0", "A3", "E1"]
+
+
+async def test_the_budget_is_exact_and_zero_is_none(hass: HomeAssistant, say: Say, show: Show) -> None:
+    say("basket/1/update", '{"id":1,"list":{"MLON":1}}')
+    await hass.async_block_till_done()
+
+    async def set_budget(value: float) -> None:
+        await hass.services.async_call(
+            "number", "set_value", {"entity_id": "number.basket_1_budget", "value": value}, blocking=True
+        )
+
+    await set_budget(10799)
+    assert show("binary_sensor.basket_1_over_budget").state == "on"
+    await set_budget(10800)
+    assert show("binary_sensor.basket_1_over_budget").state == "off"
+    assert show("number.basket_1_budget").state == "10800.0"
+    await set_budget(0)
+    assert show("binary_sensor.basket_1_over_budget").state == "off"
+
+
+async def test_a_silent_active_basket_is_a_problem_and_not_unavailable(
+    hass: HomeAssistant, say: Say, show: Show, freezer: FrozenDateTimeFactory
+) -> None:
+    say("basket/1/status", "start")
+    say("basket/1/update", '{"id":1,"list":{}}')
+    await hass.async_block_till_done()
+    await pass_time(hass, freezer, minutes=16)
+    assert show("binary_sensor.basket_1_problem").attributes["reason"] == "silent"
+    assert show("sensor.basket_1_items").state == "0"
+    say("basket/1/update", '{"id":1,"list":{}}')
+    assert show("binary_sensor.basket_1_problem").state == "off"
+
+
+async def test_a_switched_off_basket_is_disconnected_with_its_last_state(
+    hass: HomeAssistant, say: Say, show: Show
+) -> None:
+    say("basket/1/update", '{"id":1,"list":{"MLON":2}}')
+    say("basket/1/availability", "offline")
+    await hass.async_block_till_done()
+    assert show("binary_sensor.basket_1_connectivity").state == "off"
+    assert show("sensor.basket_1_items").state == "2"
+
+
+async def test_the_site_counts_its_baskets_within_a_second(
+    hass: HomeAssistant, say: Say, show: Show, freezer: FrozenDateTimeFactory
+) -> None:
+    for number in (1, 2):
+        say(f"basket/{number}/status", "start")
+        say(f"basket/{number}/update", f'{{"id":{number},"list":{{"MLON":{number}}}}}')
+    say("basket/3/update", '{"id":3,"list":{"WTMN":5}}')
+    await hass.async_block_till_done()
+    await pass_time(hass, freezer, seconds=1.1)
+    names = ("baskets_in_use", "baskets_idle", "items_out", "value_on_the_floor", "sessions_today", "revenue_today")
+    assert [show(f"sensor.shop_{name}").state for name in names] == ["2", "1", "3", "32400", "2", "0"]
+    say("basket/1/status", "end")
+    await pass_time(hass, freezer, seconds=1.1)
+    assert [show(f"sensor.shop_{name}").state for name in names] == ["1", "2", "2", "21600", "2", "10800"]
+
+
+async def test_revenue_without_a_price_is_the_total_that_was_shown(
+    hass: HomeAssistant, say: Say, show: Show, freezer: FrozenDateTimeFactory
+) -> None:
+    say("basket/1/status", "start")
+    say("basket/1/update", '{"id":1,"list":{"XXXX":1}}')
+    say("basket/1/status", '{"msg":"total","payload":{"basketid":1,"totalprice":700}}')
+    say("basket/1/status", "end")
+    await pass_time(hass, freezer, seconds=1.1)
+    assert show("sensor.shop_revenue_today").state == "700"
+
+
+async def test_a_new_day_begins_at_midnight_of_the_shop(
+    hass: HomeAssistant, say: Say, show: Show, freezer: FrozenDateTimeFactory
+) -> None:
+    say("basket/1/status", "start")
+    await pass_time(hass, freezer, seconds=1.1)
+    assert show("sensor.shop_sessions_today").state == "1"
+    await pass_time(hass, freezer, days=1)
+    assert show("sensor.shop_sessions_today").state == "0"
+
+
+async def test_the_contents_are_a_list_to_tick_off(
+    hass: HomeAssistant, say: Say, show: Show, hass_ws_client: WebSocketGenerator
+) -> None:
+    say("basket/1/update", '{"id":1,"list":{"MLON":2,"XXXX":1}}')
+    await hass.async_block_till_done()
+    assert show("todo.basket_1_contents").state == "2"
+    client = await hass_ws_client()
+    await client.send_json_auto_id({"type": "todo/item/subscribe", "entity_id": "todo.basket_1_contents"})
+    assert (await client.receive_json())["success"]
+
+    async def lines() -> list[tuple[str, str | None, str]]:
+        items = (await client.receive_json())["event"]["items"]
+        return [(item["summary"], item["description"], item["status"]) for item in items]
+
+    assert await lines() == [
+        (f"Melon {TIMES} 2", "21,600 KRW", "needs_action"),
+        (f"XXXX {TIMES} 1", None, "needs_action"),
+    ]
+    await hass.services.async_call(
+        "todo",
+        "update_item",
+        {"entity_id": "todo.basket_1_contents", "item": "MLON", "status": "completed"},
+        blocking=True,
+    )
+    assert await lines() == [(f"Melon {TIMES} 2", "21,600 KRW", "completed"), (f"XXXX {TIMES} 1", None, "needs_action")]
+    assert show("todo.basket_1_contents").state == "1"
+    # A line whose text changes is news for who looks, though the number of open lines is the same.
+    say("basket/1/update", '{"id":1,"list":{"MLON":1,"XXXX":3}}')
+    assert await lines() == [(f"Melon {TIMES} 1", "10,800 KRW", "completed"), (f"XXXX {TIMES} 3", None, "needs_action")]
+
+
+@pytest.mark.parametrize(
+    "change", [{"rename": "Gold"}, {"description": "Gold"}, {"due_date": "2026-12-01"}, {"item": "GOLD"}]
+)
+async def test_contents_can_only_be_ticked_off(hass: HomeAssistant, say: Say, change: dict[str, str]) -> None:
+    say("basket/1/update", '{"id":1,"list":{"MLON":2}}')
+    await hass.async_block_till_done()
+    data = {"entity_id": "todo.basket_1_contents", "item": "MLON", "status": "completed"}
+    with pytest.raises(ServiceValidationError):
+        await hass.services.async_call("todo", "update_item", {**data, **change}, blocking=True)
+
+
+async def test_no_state_is_written_that_did_not_change(
+    hass: HomeAssistant, say: Say, freezer: FrozenDateTimeFactory
+) -> None:
+    say("basket/1/status", "start")
+    say("basket/1/update", '{"id":1,"list":{"MLON":2}}')
+    await pass_time(hass, freezer, seconds=2)
+    changed = async_capture_events(hass, "state_changed")
+    reported: list[str] = []
+    stop = hass.bus.async_listen(
+        "state_reported", callback(lambda event: reported.append(event.data["entity_id"])), callback(lambda _: True)
+    )
+    for _ in range(5):
+        say("basket/1/update", '{"id":1,"list":{"MLON":2}}')
+        say("basket/1/status", "start")
+        say("basket/1/availability", "online")
+        await pass_time(hass, freezer, seconds=2)
+    stop()
+    assert reported == []
+    assert {event.data["entity_id"] for event in changed} <= {"sensor.basket_1_last_activity"}
+
+
+async def test_a_large_site_enables_what_every_shop_needs(
+    hass: HomeAssistant, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(basket_family, "MOST_FULL_BASKETS", 1)
+    for number in (1, 2):
+        say(f"basket/{number}/update", '{"list":{}}')
+    await hass.async_block_till_done()
+    registry = er.async_get(hass)
+    disabled = {entry.entity_id for entry in registry.entities.values() if entry.disabled}
+    keys = {"sensor": ("distinct_products", "session_started", "last_activity"), "number": ("budget",)}
+    wanted = {f"{domain}.basket_2_{key}" for domain, names in keys.items() for key in names}
+    assert disabled == wanted | {"binary_sensor.basket_2_over_budget", "button.basket_2_show_total"}
+    entities = [entry for entry in registry.entities.values() if entry.entity_id.split(".")[1].startswith("basket_")]
+    assert len(entities) == 30
+    # 150 full baskets, 850 lean ones and the site stay below Home Assistant's 10,000 entities of one entry.
+    assert 150 * 15 + 850 * (15 - len(disabled)) + 6 <= 10_000

@@ -216,7 +216,7 @@ def _read_csv(text: str) -> Iterator[Product]:
             if any(isinstance(value, str) and value.strip() for value in values.values()):
                 yield Product.from_values(values, reader.line_num)
     except csv.Error as error:
-        raise PriceListError("not_csv", reader.line_num) from error
+        raise PriceListError("not_csv", reader.line_num + 1) from error
 
 
 def _read_yaml(text: str) -> Iterator[Product]:

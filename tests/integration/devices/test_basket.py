@@ -1,0 +1,252 @@
+"""What a basket knows after its messages."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from custom_components.iot_data_bridge.devices.basket import Basket, BasketEvent, BasketRules, EventKind, Problem
+from custom_components.iot_data_bridge.devices.basket_messages import (
+    END,
+    START,
+    BasketCommand,
+    BasketUpdate,
+    CommandKind,
+    Detail,
+)
+from custom_components.iot_data_bridge.devices.money import Currency
+from custom_components.iot_data_bridge.devices.products import PriceList, Product
+
+NOON = datetime(2026, 11, 20, 12, 0, 30, 500_000, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+MELON = Product("MLON", "Melon", Decimal(12000), Decimal(10))
+WATER = Product("WTMN", "Watermelon", Decimal(18000))
+
+
+@pytest.fixture
+def prices() -> PriceList:
+    prices = PriceList(Currency("KRW"))
+    prices.replace([MELON, WATER])
+    return prices
+
+
+@pytest.fixture
+def basket(prices: PriceList) -> Basket:
+    return Basket("basket/1", prices, BasketRules(silence=timedelta(minutes=15)))
+
+
+def update(**contents: int) -> BasketUpdate:
+    return BasketUpdate(1, contents, {})
+
+
+def total(price: int, basket_id: int | str | None = 1) -> BasketCommand:
+    return BasketCommand(CommandKind.TOTAL, basket_id, Decimal(price))
+
+
+def problems(basket: Basket) -> tuple[Problem, ...]:
+    return basket.problems
+
+
+def online(basket: Basket) -> bool | None:
+    return basket.online
+
+
+def test_a_snapshot_replaces_the_contents_and_tells_the_differences(basket: Basket) -> None:
+    basket.apply_command(START, NOON)
+    assert basket.apply_update(update(MLON=2, WTMN=1), NOON) == (
+        BasketEvent(EventKind.ITEM_ADDED, 2, Decimal(21600), "MLON"),
+        BasketEvent(EventKind.ITEM_ADDED, 1, Decimal(18000), "WTMN"),
+    )
+    assert basket.apply_update(update(MLON=1), NOON) == (
+        BasketEvent(EventKind.ITEM_REMOVED, 1, Decimal(10800), "MLON"),
+        BasketEvent(EventKind.ITEM_REMOVED, 1, Decimal(18000), "WTMN"),
+    )
+    assert (basket.items, basket.total, basket.basket_id) == (1, Decimal(10800), 1)
+
+
+def test_the_same_snapshot_again_tells_nothing(basket: Basket) -> None:
+    basket.apply_update(update(MLON=2), NOON)
+    assert basket.apply_update(update(MLON=2), NOON + SECOND) == ()
+    assert basket.last_activity == NOON + SECOND
+
+
+def test_the_contents_survive_end_and_start(basket: Basket) -> None:
+    basket.apply_command(START, NOON)
+    basket.apply_update(update(MLON=2), NOON)
+    basket.apply_command(END, NOON)
+    basket.apply_command(START, NOON)
+    assert basket.contents == {"MLON": 2}
+
+
+def test_a_session_begins_and_ends_once(basket: Basket) -> None:
+    assert basket.apply_command(START, NOON) == (BasketEvent(EventKind.SESSION_STARTED, 0, Decimal(0)),)
+    assert basket.apply_command(START, NOON + SECOND) == ()
+    assert basket.session_started == NOON.replace(microsecond=0)
+    assert basket.apply_command(END, NOON) == (BasketEvent(EventKind.SESSION_ENDED, 0, Decimal(0)),)
+    assert basket.apply_command(END, NOON) == ()
+    assert not basket.active
+
+
+def test_a_total_is_shown_once_to_an_active_basket(basket: Basket) -> None:
+    assert basket.apply_command(total(5), NOON) == ()  # before a start the controller ignores it
+    basket.apply_command(START, NOON)
+    assert basket.apply_command(total(5, basket_id=2), NOON) == ()  # another basket's
+    assert basket.apply_command(total(5, basket_id="1"), NOON) == (BasketEvent(EventKind.TOTAL_SHOWN, 0, Decimal(5)),)
+    assert basket.apply_command(total(5), NOON) == ()
+    assert basket.shown_total == 5
+
+
+def test_an_unknown_product_is_told_once_and_leaves_no_total(basket: Basket) -> None:
+    basket.apply_command(START, NOON)
+    events = basket.apply_update(update(XXXX=2, MLON=1), NOON)
+    assert BasketEvent(EventKind.UNKNOWN_PRODUCT, 2, None, "XXXX") in events
+    assert [event.kind for event in basket.apply_update(update(XXXX=3, MLON=1), NOON)] == [EventKind.ITEM_ADDED]
+    assert (basket.total, basket.priced, basket.unknown) == (None, Decimal(10800), ("XXXX",))
+    assert problems(basket) == (Problem.UNKNOWN_PRODUCT,)
+
+
+def test_items_without_a_session_are_a_problem(basket: Basket) -> None:
+    basket.apply_update(update(MLON=1), NOON)
+    assert problems(basket) == (Problem.ITEMS_WITHOUT_SESSION,)
+    basket.apply_command(START, NOON)
+    assert problems(basket) == ()
+
+
+def test_a_shown_total_that_differs_is_a_problem(basket: Basket) -> None:
+    basket.apply_command(START, NOON)
+    basket.apply_update(update(MLON=1), NOON)
+    basket.apply_command(total(10800), NOON)
+    assert problems(basket) == ()
+    basket.apply_update(update(MLON=2), NOON)
+    assert problems(basket) == (Problem.TOTAL_DIFFERS,)
+
+
+def test_a_running_total_has_a_moment_to_arrive(prices: PriceList) -> None:
+    basket = Basket("basket/1", prices, BasketRules(running_total=True))
+    basket.apply_command(START, NOON)
+    basket.apply_command(total(0), NOON)
+    basket.apply_update(update(MLON=1), NOON)
+    assert problems(basket) == ()
+    assert not basket.pass_time(NOON + 5 * SECOND)
+    assert basket.pass_time(NOON + 11 * SECOND)
+    assert problems(basket) == (Problem.TOTAL_DIFFERS,)
+    basket.apply_command(total(10800), NOON)
+    assert problems(basket) == ()
+
+
+def test_silence_of_an_active_basket_is_a_problem_until_it_speaks(basket: Basket) -> None:
+    basket.apply_command(START, NOON)
+    assert not basket.pass_time(NOON + timedelta(minutes=14))
+    assert basket.pass_time(NOON + timedelta(minutes=16))
+    assert problems(basket) == (Problem.SILENT,)
+    basket.apply_update(update(), NOON + timedelta(minutes=17))
+    assert problems(basket) == ()
+
+
+def test_silence_of_an_idle_basket_is_no_problem(basket: Basket) -> None:
+    basket.apply_update(update(), NOON)
+    assert not basket.pass_time(NOON + timedelta(days=9))
+
+
+def test_an_error_of_the_controller_is_a_problem(basket: Basket) -> None:
+    basket.apply_update(BasketUpdate(1, None, {Detail.ERROR: "reader lost"}), NOON)
+    assert problems(basket) == (Problem.CONTROLLER_ERROR,)
+    basket.apply_update(BasketUpdate(1, None, {Detail.ERROR: None}), NOON)
+    assert problems(basket) == ()
+
+
+def test_a_detail_that_was_only_ever_null_is_not_there(basket: Basket) -> None:
+    basket.apply_update(BasketUpdate(1, {}, {Detail.BATTERY: None}), NOON)
+    assert basket.details == {}
+
+
+def test_the_budget_counts_what_has_a_price(basket: Basket) -> None:
+    basket.budget = Decimal(10800)
+    basket.apply_update(update(MLON=1, XXXX=1), NOON)
+    assert not basket.over_budget
+    basket.apply_update(update(MLON=2, XXXX=1), NOON)
+    assert basket.over_budget
+
+
+def test_a_tick_holds_until_another_piece_comes(basket: Basket) -> None:
+    basket.apply_update(update(MLON=2, WTMN=1), NOON)
+    basket.check("MLON", True)
+    basket.check("WTMN", True)
+    basket.apply_update(update(MLON=1, WTMN=2), NOON)
+    assert basket.checked == {"MLON"}
+    basket.check("MLON", False)
+    assert basket.checked == set()
+    with pytest.raises(KeyError):
+        basket.check("XXXX", True)
+
+
+def test_a_new_session_takes_the_ticks_away(basket: Basket) -> None:
+    basket.apply_update(update(MLON=2), NOON)
+    basket.check("MLON", True)
+    basket.apply_command(START, NOON)
+    assert basket.checked == set()
+
+
+def test_availability_is_the_link(basket: Basket) -> None:
+    basket.apply_availability(True, NOON)
+    assert online(basket) is True
+    assert basket.last_activity == NOON
+    basket.apply_availability(False, NOON + SECOND)
+    assert online(basket) is False
+    assert basket.last_activity == NOON
+
+
+@pytest.mark.parametrize(
+    ("root", "name"), [("basket/1", "1"), ("basket/store02/unit015", "store02 unit015"), ("b", "b")]
+)
+def test_a_basket_is_named_by_its_root(prices: PriceList, root: str, name: str) -> None:
+    assert Basket(root, prices, BasketRules()).name == name
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.dictionaries(st.sampled_from(["MLON", "WTMN", "XXXX"]), st.integers(1, 9)).map(
+                lambda contents: BasketUpdate(3, contents, {Detail.BATTERY: 80.0})
+            ),
+            st.sampled_from([START, END, total(7, 3)]),
+        )
+    )
+)
+def test_whatever_happened_a_stored_basket_comes_back_the_same(messages: list[BasketUpdate | BasketCommand]) -> None:
+    prices = PriceList(Currency("KRW"))
+    prices.replace([MELON, WATER])
+    basket = Basket("basket/3", prices, BasketRules())
+    now = NOON
+    for message in messages:
+        now += SECOND
+        if isinstance(message, BasketUpdate):
+            basket.apply_update(message, now)
+        else:
+            basket.apply_command(message, now)
+        assert basket.items == sum(basket.contents.values())
+    restored = Basket.from_json(basket.as_json(), prices, BasketRules())
+    restored.revision = basket.revision
+    assert restored == basket
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"root": "basket/1"},
+        {
+            "root": "basket/1",
+            "contents": [],
+            "checked": {},
+            "details": 3,
+            "session_started": "yesterday",
+            "budget": "x",
+        },
+        {"root": "basket/1", "session_started": "2026-11-20T12:00:00", "online": "yes", "basket_id": []},
+    ],
+)
+def test_a_damaged_store_gives_a_basket_nevertheless(prices: PriceList, stored: dict[str, object]) -> None:
+    basket = Basket.from_json(stored, prices, BasketRules())  # type: ignore[arg-type] # damaged on purpose
+    assert (basket.contents, basket.active, basket.budget) == ({}, False, None)

@@ -1,0 +1,327 @@
+"""How devices come, survive restarts, and go."""
+
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.setup import async_setup_component
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_fire_time_changed,
+    flush_store,
+    get_system_health_info,
+)
+from pytest_homeassistant_custom_component.components.diagnostics import get_diagnostics_for_config_entry
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator, WebSocketGenerator
+from syrupy.assertion import SnapshotAssertion
+
+from custom_components.iot_data_bridge.const import DOMAIN
+from custom_components.iot_data_bridge.hub import Hub
+
+from .conftest import ENTRY_ID, Say, Show
+from .test_platforms import fill
+
+
+async def restart(hass: HomeAssistant, site: MockConfigEntry) -> None:
+    assert await hass.config_entries.async_reload(site.entry_id)
+    await hass.async_block_till_done()
+
+
+@pytest.mark.usefixtures("prices")
+async def test_a_restart_in_the_middle_of_a_session_loses_nothing(
+    hass: HomeAssistant, site: MockConfigEntry, freezer: FrozenDateTimeFactory, say: Say, show: Show
+) -> None:
+    say("basket/1/update", '{"id":"007","list":{"MLON":2,"XXXX":1},"battery":80}')
+    say("basket/1/status", "start")
+    say("basket/1/status", '{"msg":"total","payload":{"basketid":"007","totalprice":5}}')
+    await fill(hass)
+    freezer.tick(2)
+    async_fire_time_changed(hass)
+    await hass.async_block_till_done()
+    changes = {"entity_id": "todo.basket_1_contents", "item": "MLON", "status": "completed"}
+    await hass.services.async_call("todo", "update_item", changes, blocking=True)
+    budget = {"entity_id": "number.basket_1_budget", "value": 20_000}
+    await hass.services.async_call("number", "set_value", budget, blocking=True)
+
+    def states() -> dict[str, tuple[str, dict[str, Any]]]:
+        return {
+            state.entity_id: (state.state, dict(state.attributes))
+            for state in hass.states.async_all()
+            if not state.entity_id.startswith(("event.", "button."))
+        }
+
+    before = states()
+    freezer.tick(timedelta(minutes=2))
+    await restart(hass, site)
+    after = states()
+    # A printer is disconnected until it speaks again, and the bridge tells anew what it is: both are true.
+    expected_to_differ = {"binary_sensor.printer_11111111_connectivity", "binary_sensor.edge_connectivity"}
+    assert {key for key in before if before[key] != after[key]} == expected_to_differ
+    assert before.keys() == after.keys()
+    # The unchanged snapshot after the restart tells nothing, the next change only its difference.
+    last = show("event.basket_1_activity").state
+    say("basket/1/update", '{"id":"007","list":{"MLON":2,"XXXX":1}}')
+    assert show("event.basket_1_activity").state == last
+
+
+@pytest.mark.usefixtures("site")
+async def test_what_baskets_say_is_stored_soon_even_under_a_steady_stream(
+    hass: HomeAssistant, say: Say, freezer: FrozenDateTimeFactory, hass_storage: dict[str, Any]
+) -> None:
+    for count in range(1, 30):
+        say("basket/1/update", f'{{"id":1,"list":{{"MLON":{count}}}}}')
+        freezer.tick(1)
+        async_fire_time_changed(hass)
+        await hass.async_block_till_done()
+    [basket] = hass_storage[f"{DOMAIN}.{ENTRY_ID}"]["data"]["baskets"]
+    assert basket["contents"]["MLON"] >= 10
+
+
+async def test_what_was_not_written_yet_is_written_at_the_end(
+    site: MockConfigEntry, say: Say, hass_storage: dict[str, Any]
+) -> None:
+    say("basket/1/update", '{"id":1,"list":{"MLON":5}}')
+    await flush_store(site.runtime_data._store)
+    assert hass_storage[f"{DOMAIN}.{ENTRY_ID}"]["data"]["baskets"][0]["contents"] == {"MLON": 5}
+
+
+async def test_a_damaged_product_in_the_store_is_left_out(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    mqtt_mock: object,
+    hass_storage: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert mqtt_mock is not None
+    key = f"{DOMAIN}.{ENTRY_ID}.products"
+    data = [{"code": "MLON", "price": "1"}, {"code": "PEAR", "price": "?"}]
+    hass_storage[key] = {"version": 1, "minor_version": 1, "key": key, "data": data}
+    entry.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    assert [product.code for product in entry.runtime_data.prices] == ["MLON"]
+    assert "A stored product cannot be used" in caplog.text
+    assert await hass.config_entries.async_unload(entry.entry_id)
+
+
+async def test_without_mqtt_the_site_tries_again(
+    hass: HomeAssistant, entry: MockConfigEntry, mqtt_mock: object
+) -> None:
+    assert mqtt_mock is not None
+    entry.add_to_hass(hass)
+    with patch("homeassistant.components.mqtt.async_wait_for_mqtt_client", return_value=False):
+        assert not await hass.config_entries.async_setup(entry.entry_id)
+    assert entry.state is ConfigEntryState.SETUP_RETRY
+
+
+async def test_nothing_is_left_after_an_unload(
+    hass: HomeAssistant, site: MockConfigEntry, say: Say, show: Show
+) -> None:
+    say("basket/1/update", '{"id":1,"list":{"MLON":5}}')
+    await hass.async_block_till_done()
+    hub: Hub = site.runtime_data
+    assert await hass.config_entries.async_unload(site.entry_id)
+    await hass.async_block_till_done()
+    say("basket/1/update", '{"id":1,"list":{}}')
+    assert hub.baskets.by_root["basket/1"].basket.items == 5
+    assert show("sensor.basket_1_items").state == "unavailable"
+    hub.stop()  # a second time does nothing
+
+
+async def test_a_removed_site_leaves_nothing_in_storage(
+    hass: HomeAssistant, site: MockConfigEntry, hass_storage: dict[str, Any], say: Say, freezer: FrozenDateTimeFactory
+) -> None:
+    say("basket/1/update", '{"id":1,"list":{"MLON":5}}')
+    await hass.async_block_till_done()
+    freezer.tick(2)
+    async_fire_time_changed(hass)
+    await hass.async_block_till_done()
+    assert ir.async_get(hass).async_get_issue(DOMAIN, f"price_list_empty_{ENTRY_ID}") is not None
+    await hass.config_entries.async_remove(site.entry_id)
+    await hass.async_block_till_done()
+    assert not [key for key in hass_storage if key.startswith(DOMAIN)]
+    assert ir.async_get(hass).async_get_issue(DOMAIN, f"price_list_empty_{ENTRY_ID}") is None
+
+
+async def test_an_empty_price_list_is_an_issue_while_baskets_hold_products(
+    hass: HomeAssistant, site: MockConfigEntry, say: Say, freezer: FrozenDateTimeFactory
+) -> None:
+    say("basket/1/update", '{"id":1,"list":{"MLON":5}}')
+    await hass.async_block_till_done()
+    freezer.tick(2)
+    async_fire_time_changed(hass)
+    await hass.async_block_till_done()
+    issue = ir.async_get(hass).async_get_issue(DOMAIN, f"price_list_empty_{site.entry_id}")
+    assert issue is not None
+    assert issue.translation_placeholders == {"site": "Shop"}
+    await hass.services.async_call(DOMAIN, "set_product", {"code": "MLON", "price": 1}, blocking=True)
+    assert ir.async_get(hass).async_get_issue(DOMAIN, f"price_list_empty_{site.entry_id}") is None
+
+
+async def delete(hass: HomeAssistant, hass_ws_client: WebSocketGenerator, key: str) -> bool:
+    """Delete a device as the front end does."""
+    assert await async_setup_component(hass, "config", {})
+    device = dr.async_get(hass).async_get_device_by_identifier((DOMAIN, key), ENTRY_ID)
+    assert device is not None
+    client = await hass_ws_client(hass)
+    response = await client.remove_device(device.id)
+    await hass.async_block_till_done()
+    success: bool = response["success"]
+    return success
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize(
+    ("key", "entity_id", "topic", "payload"),
+    [
+        ("basket:basket/1", "sensor.basket_1_items", "basket/1/update", '{"id":1,"list":{}}'),
+        ("printer:11111111-2222", "sensor.printer_11111111_state", "octoprint/status/11111111-2222", '{"state":{}}'),
+        (
+            "bridged:edge:VM-A",
+            "sensor.vm_a_gps_latitude",
+            "iot_data_bridge/edge/catalog",
+            '{"devices":[{"id":"VM-A","name":"VM A","objects":[{"object":"GPS.Latitude","value_type":"float"}]}]}',
+        ),
+        ("bridge:edge", "binary_sensor.edge_connectivity", "iot_data_bridge/edge/availability", "online"),
+    ],
+)
+async def test_a_device_can_be_deleted_and_comes_back_when_it_speaks(
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
+    say: Say,
+    key: str,
+    entity_id: str,
+    topic: str,
+    payload: str,
+) -> None:
+    await fill(hass)
+    assert await delete(hass, hass_ws_client, key)
+    assert hass.states.get(entity_id) is None
+    say(topic, payload)
+    await hass.async_block_till_done()
+    assert hass.states.get(entity_id) is not None
+
+
+@pytest.mark.usefixtures("site")
+async def test_the_site_itself_cannot_be_deleted(hass: HomeAssistant, hass_ws_client: WebSocketGenerator) -> None:
+    assert not await delete(hass, hass_ws_client, f"site:{ENTRY_ID}")
+
+
+@pytest.mark.usefixtures("site")
+async def test_a_deleted_bridge_takes_its_devices_along(
+    hass: HomeAssistant, hass_ws_client: WebSocketGenerator, site: MockConfigEntry
+) -> None:
+    await fill(hass)
+    assert await delete(hass, hass_ws_client, "bridge:edge")
+    assert hass.states.get("sensor.vm_a_gps_latitude") is None
+    assert site.runtime_data.bridges.stored() == []
+
+
+@pytest.mark.usefixtures("site")
+async def test_a_new_catalog_changes_adds_and_removes(hass: HomeAssistant, say: Say, show: Show) -> None:
+    await fill(hass)
+    say(
+        "iot_data_bridge/edge/catalog",
+        '{"devices":[{"id":"VM-A","name":"Truck","objects":['
+        '{"object":"Engine.Temperature","value_type":"float","unit":"°F","device_class":"temperature"},'
+        '{"object":"Mode","value_type":"bool"},{"object":"Odd","value_type":"text"}]},{"id":"VM-B"}]}',
+    )
+    await hass.async_block_till_done()
+    assert hass.states.get("sensor.vm_a_gps_latitude") is None
+    assert hass.states.get("binary_sensor.vm_a_moving") is None
+    assert hass.states.get("sensor.vm_a_mode") is None
+    assert show("sensor.vm_a_odd").attributes.get("unit_of_measurement") is None
+    devices = {device.name for device in dr.async_entries_for_config_entry(dr.async_get(hass), ENTRY_ID)}
+    assert {"Truck", "VM-B"} <= devices
+    assert "VM A" not in devices
+    unique_ids = {entity.unique_id for entity in er.async_entries_for_config_entry(er.async_get(hass), ENTRY_ID)}
+    assert "bridged:edge:VM-A:Mode" in unique_ids
+    say("iot_data_bridge/edge/catalog", '{"devices":[]}')
+    await hass.async_block_till_done()
+    assert not [name for name in unique_ids if name.startswith("bridged") and hass.states.get(name)]
+    assert dr.async_get(hass).async_get_device_by_identifier((DOMAIN, "bridged:edge:VM-A"), ENTRY_ID) is None
+
+
+@pytest.mark.usefixtures("site")
+async def test_what_is_behind_a_stopped_bridge_cannot_be_known(hass: HomeAssistant, say: Say, show: Show) -> None:
+    await fill(hass)
+    say("iot_data_bridge/edge/availability", "offline")
+    assert show("sensor.vm_a_gps_latitude").state == "unavailable"
+    assert show("binary_sensor.edge_connectivity").state == "off"
+    say("iot_data_bridge/edge/availability", "online")
+    assert show("sensor.vm_a_gps_latitude").state == "37.5"
+
+
+async def test_messages_of_a_bridge_that_cannot_be_read_are_counted(
+    hass: HomeAssistant, site: MockConfigEntry, say: Say
+) -> None:
+    for name in ("availability", "hello", "catalog", "state/VM-A"):
+        say(f"iot_data_bridge/edge/{name}", "")
+        say(f"iot_data_bridge/edge/{name}", "?")
+    say("octoprint/status/1", "?")
+    say("iot_data_bridge/edge/catalog", '{"devices":[{"id":"VM-A"}]}')
+    say("iot_data_bridge/edge/state/VM-A", "?")
+    await hass.async_block_till_done()
+    assert {(channel.value, reason) for channel, reason in site.runtime_data.refused} == {
+        ("bridge_availability", "not_an_availability"),
+        ("bridge_hello", "not_json"),
+        ("bridge_catalog", "not_json"),
+        ("bridge_state", "not_in_catalog"),
+        ("bridge_state", "not_json"),
+        ("factor_status", "not_json"),
+    }
+
+
+@pytest.mark.usefixtures("site")
+async def test_a_lost_connection_makes_everything_unavailable_until_it_is_back(
+    hass: HomeAssistant, site: MockConfigEntry, show: Show
+) -> None:
+    await fill(hass)
+    entities = [state.entity_id for state in hass.states.async_all() if not state.entity_id.startswith("zone")]
+    site.runtime_data._on_connection(False)
+    site.runtime_data._on_connection(False)
+    assert {show(entity_id).state for entity_id in entities} == {"unavailable"}
+    site.runtime_data._on_connection(True)
+    assert show("sensor.basket_1_items").state == "3"
+    assert show("sensor.vm_a_gps_latitude").state == "37.5"
+
+
+@pytest.mark.usefixtures("site")
+async def test_a_silent_printer_is_disconnected_with_its_last_state(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, show: Show
+) -> None:
+    await fill(hass)
+    freezer.tick(31)
+    async_fire_time_changed(hass)
+    await hass.async_block_till_done()
+    assert show("binary_sensor.printer_11111111_connectivity").state == "off"
+    assert show("sensor.printer_11111111_state").state == "printing"
+
+
+@pytest.mark.freeze_time("2026-11-20 03:00:30+00:00")
+async def test_the_diagnostics_tell_what_was_said(
+    hass: HomeAssistant,
+    site: MockConfigEntry,
+    hass_client: ClientSessionGenerator,
+    say: Say,
+    snapshot: SnapshotAssertion,
+) -> None:
+    await fill(hass)
+    say("basket/1/update", "?")
+    assert await get_diagnostics_for_config_entry(hass, hass_client, site) == snapshot
+
+
+async def test_the_system_information_counts(hass: HomeAssistant, site: MockConfigEntry, say: Say) -> None:
+    assert site.runtime_data is not None
+    assert await async_setup_component(hass, "system_health", {})
+    await hass.async_block_till_done()
+    say("basket/1/update", "?")
+    say("basket/1/status", "start")
+    info = await get_system_health_info(hass, DOMAIN)
+    assert info == {"sites": 1, "broker_connected": True, "baskets": 1, "products": 0, "refused_messages": 1}
