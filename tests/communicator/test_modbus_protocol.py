@@ -1,6 +1,5 @@
 """Modbus TCP and RTU against pymodbus's own server, RTU over a pty pair."""
 
-import asyncio
 import os
 import threading
 import tty
@@ -8,8 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 from pymodbus import FramerType
-from pymodbus.server import ModbusSerialServer, ModbusTcpServer
-from pymodbus.simulator import DataType, SimData, SimDevice
 
 from communicator.common.exception import (
     ProtocolConnectionError,
@@ -19,54 +16,7 @@ from communicator.common.exception import (
 )
 from communicator.protocols.modbus.modbus_protocol import ModbusProtocol, ModbusRTUProtocol, ModbusTCPProtocol
 from development.mosquitto import free_port
-
-
-def device() -> SimDevice:
-    """16 coils, 16 discrete inputs, and 10 holding and input registers that begin at 100 and 200."""
-    return SimDevice(
-        1,
-        simdata=(
-            [SimData(0, values=[False] * 16, datatype=DataType.BITS)],
-            [SimData(0, values=[True, False] * 8, datatype=DataType.BITS)],
-            [SimData(0, values=list(range(100, 110)), datatype=DataType.REGISTERS)],
-            [SimData(0, values=list(range(200, 210)), datatype=DataType.REGISTERS)],
-        ),
-    )
-
-
-class Server:
-    """A pymodbus server in a loop of its own."""
-
-    def __init__(self, serial_port: str | None = None, port: int = 0, framer: FramerType = FramerType.SOCKET) -> None:
-        self.port = port or free_port()
-        self.serial_port = serial_port
-        self.framer = framer
-        self.loop = asyncio.new_event_loop()
-        self.ready = threading.Event()
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-        assert self.ready.wait(10)
-
-    def run(self) -> None:
-        self.loop.run_until_complete(self.serve())
-        self.loop.close()
-
-    async def serve(self) -> None:
-        self.ending = asyncio.Event()
-        if self.serial_port is None:
-            server: ModbusTcpServer | ModbusSerialServer = ModbusTcpServer(
-                device(), framer=self.framer, address=("127.0.0.1", self.port)
-            )
-        else:
-            server = ModbusSerialServer(device(), framer=FramerType.RTU, port=self.serial_port, baudrate=115_200)
-        await server.serve_forever(background=True)
-        self.ready.set()
-        await self.ending.wait()
-        await server.shutdown()  # type: ignore[no-untyped-call]  # pymodbus's has no annotations
-
-    def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self.ending.set)
-        self.thread.join(10)
+from tests.communicator.peers import ModbusServer
 
 
 class Wire:
@@ -106,7 +56,7 @@ class Wire:
 def modbus(request: pytest.FixtureRequest) -> Iterator[ModbusProtocol]:
     wire = Wire() if request.param == "rtu" else None
     framer = FramerType.SOCKET if request.param == "tcp" else FramerType.RTU
-    server = Server(wire.ports[0] if wire else None, framer=framer)
+    server = ModbusServer(wire.ports[0] if wire else None, framer=framer)
     protocol: ModbusProtocol
     if wire:
         protocol = ModbusRTUProtocol(wire.ports[1], 115_200, timeout=5)
@@ -168,7 +118,7 @@ def test_impossible_values_are_refused(modbus: ModbusProtocol) -> None:
 
 
 def test_a_lost_connection_is_made_again_by_the_next_request() -> None:
-    server = Server()
+    server = ModbusServer()
     modbus = ModbusTCPProtocol("127.0.0.1", server.port, timeout=2, retries=0)
     modbus.connect()
     assert modbus.read_holding_registers(0) == [100]
@@ -177,7 +127,7 @@ def test_a_lost_connection_is_made_again_by_the_next_request() -> None:
         modbus.read_holding_registers(0)
     with pytest.raises(ProtocolConnectionError):
         modbus.read_holding_registers(0)
-    server = Server(port=server.port)
+    server = ModbusServer(port=server.port)
     assert modbus.read_holding_registers(0) == [100]
     modbus.disconnect()
     server.stop()

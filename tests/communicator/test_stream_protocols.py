@@ -1,13 +1,8 @@
 """TCP and serial request and response against real peers: a TCP server, and the other end of a pty pair."""
 
-import contextlib
-import os
-import select
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -24,70 +19,10 @@ from communicator.protocols.stream.stream_protocol import StreamProtocol
 from communicator.protocols.stream.tcp_protocol import TCPProtocol
 from development.mosquitto import free_port
 from tests.communicator.certificates import Authority
+from tests.communicator.peers import Line, Server
 from tests.communicator.waiting import wait_for
 
 LINE = DelimiterFraming(b"\n")
-
-
-def answer(line: bytes) -> bytes:
-    """What the test's device says to a line; nothing to b"silence"."""
-    if line == b"silence":
-        return b""
-    if line == b"twice":
-        return b"one\ntwo\n"
-    return line.upper() + b"\n"
-
-
-@dataclass
-class Server:
-    """A device behind TCP, one thread for each connection."""
-
-    context: ssl.SSLContext | None = None
-    port: int = 0
-    connections: list[socket.socket] = field(default_factory=list)
-
-    def start(self) -> None:
-        self.listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = self.listener.getsockname()[1]
-        self.thread = threading.Thread(target=self.accept, daemon=True)
-        self.thread.start()
-
-    def accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-                if self.context is not None:
-                    connection = self.context.wrap_socket(connection, server_side=True)
-            except OSError:
-                if self.listener.fileno() < 0:
-                    return
-                continue
-            self.connections.append(connection)
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
-
-    @staticmethod
-    def serve(connection: socket.socket) -> None:
-        buffered = b""
-        try:
-            while data := connection.recv(4096):
-                *lines, buffered = (buffered + data).split(b"\n")
-                for line in lines:
-                    connection.sendall(answer(line))
-        except OSError:
-            pass
-
-    def drop(self) -> None:
-        for connection in self.connections:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-        self.connections.clear()
-
-    def stop(self) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.thread.join(5)
-        self.drop()
 
 
 @pytest.fixture
@@ -96,33 +31,6 @@ def server() -> Iterator[Server]:
     running.start()
     yield running
     running.stop()
-
-
-class Line:
-    """A device at the other end of a pty."""
-
-    def __init__(self) -> None:
-        self.master, slave = os.openpty()
-        self.port = os.ttyname(slave)
-        self.slave = slave
-        self.ending = threading.Event()
-        self.thread = threading.Thread(target=self.serve, daemon=True)
-        self.thread.start()
-
-    def serve(self) -> None:
-        buffered = b""
-        while not self.ending.is_set():
-            ready, _, _ = select.select([self.master], [], [], 0.05)
-            if ready:
-                *lines, buffered = (buffered + os.read(self.master, 4096)).split(b"\n")
-                for line in lines:
-                    os.write(self.master, answer(line))
-
-    def stop(self) -> None:
-        self.ending.set()
-        self.thread.join(5)
-        os.close(self.master)
-        os.close(self.slave)
 
 
 @pytest.fixture
