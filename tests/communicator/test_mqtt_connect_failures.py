@@ -241,6 +241,7 @@ def test_a_server_that_speaks_something_else_is_a_connection_error(answering: in
         ({"password": SECRET}, "username"),
         ({"receive_maximum": 0}, "receive_maximum"),
         ({"max_inflight": 0}, "max_inflight"),
+        ({"transport": "pigeon"}, "transport"),
         ({"topic_alias_maximum": -1}, "topic_alias_maximum"),
         ({"default_qos": 3}, "default_qos"),
     ],

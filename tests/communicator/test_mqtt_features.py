@@ -16,7 +16,8 @@ from communicator.protocols.mqtt.mqtt_protocol import (
     MQTTProtocol,
     ReceivedMessage,
 )
-from development.mosquitto import Mosquitto
+from development.mosquitto import Mosquitto, free_port
+from tests.communicator.certificates import Authority
 from tests.communicator.waiting import Collected, MakeClient, Messages, wait_for
 
 
@@ -374,3 +375,87 @@ def test_nothing_is_left_running_after_disconnect(make_client: MakeClient) -> No
         client.disconnect()
         assert threading.active_count() == before
         assert not client.is_connected
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_websockets_work_without_the_fast_path(tmp_path: Path, tls: bool) -> None:
+    authority = Authority(tmp_path, "authority")
+    # A second listener, which the helper's own settings cannot describe.
+    port = free_port()
+    lines = [f"listener {port} 127.0.0.1", "protocol websockets"]
+    lines += authority.server().lines() if tls else []
+    with Mosquitto(tmp_path / "broker", settings=tuple(lines)):
+        client = MQTTProtocol(
+            "127.0.0.1",
+            port=port,
+            timeout=5,
+            transport="websockets",
+            mode="blocking",
+            ca_certs=str(authority.file) if tls else None,
+        )
+        messages = Messages()
+        with client:
+            client.subscribe("a", messages, qos=1)
+            for number in range(50):
+                client.publish("a", str(number) * 500, qos=1)
+            assert [payload for _, payload in messages.wait(50)] == [str(number).encode() * 500 for number in range(50)]
+
+
+def test_large_messages_come_through_tls_whole(tmp_path: Path, fast_path: bool) -> None:
+    authority = Authority(tmp_path, "authority")
+    with (
+        Mosquitto(tmp_path / "broker", certificate=authority.server()) as broker,
+        MQTTProtocol(
+            "127.0.0.1",
+            port=broker.port,
+            timeout=20,
+            ca_certs=str(authority.file),
+            mode="blocking",
+            fast_path=fast_path,
+        ) as client,
+    ):
+        messages = Messages()
+        client.subscribe("a", messages, qos=1)
+        payloads = [bytes([number]) * size for number, size in enumerate((0, 1, 16_384, 400_000, 3_000_000))]
+        for payload in payloads:
+            client.publish("a", payload, qos=1)
+        assert [payload for _, payload in messages.wait(len(payloads), 60)] == payloads
+
+
+def test_a_flood_of_qos_0_while_paused_is_held_back_by_tcp_and_not_lost(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("communicator.protocols.mqtt.fast_link.HELD_BYTES", 20_000)
+    with (
+        MQTTProtocol("127.0.0.1", port=broker.port, mode="blocking", timeout=10, keepalive=1) as client,
+        MQTTProtocol("127.0.0.1", port=broker.port, mode="blocking", timeout=10) as sender,
+    ):
+        messages = Messages()
+        client.subscribe("a", messages, qos=0)
+        client.pause()
+        for number in range(500):
+            sender.publish("a", str(number).rjust(100), qos=0)
+        sender.publish("end", "", qos=1)
+        link = client._session.link
+        assert link is not None
+        wait_for(lambda: not link.wants_read)
+        # Longer than the heartbeat, whose answer is not read meanwhile.
+        threading.Event().wait(2.5)
+        assert client.is_connected
+        client.resume()
+        assert [int(payload) for _, payload in messages.wait(500)] == list(range(500))
+        assert client.statistics().connections_lost == 0
+
+
+def test_qos_0_held_back_survives_a_lost_connection(broker: Mosquitto, make_client: MakeClient) -> None:
+    client = make_client(mode="blocking", reconnect_initial_delay=0.05, reconnect_max_delay=0.1)
+    client.connect()
+    messages = Messages()
+    client.subscribe("a", messages, qos=0)
+    client.pause()
+    client.publish("a", "held", qos=0)
+    client.publish("end", "", qos=1)
+    broker.restart()
+    wait_for(lambda: client.statistics().reconnects == 1)
+    client.resume()
+    assert messages.wait(1) == [("a", b"held")]

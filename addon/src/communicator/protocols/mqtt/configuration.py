@@ -10,6 +10,8 @@ Mode = Literal["non-blocking", "blocking"]
 
 ProtocolVersion = Literal["3.1.1", "5.0"]
 
+Transport = Literal["tcp", "websockets"]
+
 MAXIMUM_PORT = 65535
 MAXIMUM_UINT16 = 65535
 MAXIMUM_UINT32 = 4_294_967_295
@@ -52,6 +54,8 @@ class MQTTConfig:
     tls_insecure: bool = False  # True: accept any certificate. For a bench, never for a network
     receive_maximum: int = 1000  # MQTT 5: messages of QoS 1 and 2 that the broker may send without an acknowledgement
     max_inflight: int = 1000  # messages of QoS 1 and 2 that we send without one; the broker's own maximum counts too
+    transport: Transport = "tcp"  # "websockets": on paho's public interface, without the fast path
+    websocket_path: str = "/mqtt"
     topic_alias_maximum: int = 0  # MQTT 5: aliases used in both directions, as far as the broker allows
     default_qos: int = 1
 
@@ -111,6 +115,10 @@ class MQTTConfig:
                 0 <= self.topic_alias_maximum <= MAXIMUM_UINT16,
                 f"topic_alias_maximum must be 0..{MAXIMUM_UINT16}, not {self.topic_alias_maximum}",
             ),
+            (
+                self.transport in ("tcp", "websockets"),
+                f'transport must be "tcp" or "websockets", not {self.transport!r}',
+            ),
             (self.default_qos in (0, 1, 2), f"default_qos must be 0, 1 or 2, not {self.default_qos}"),
         )
         for right, message in rules:
@@ -151,6 +159,8 @@ class MQTTSettings(TypedDict, total=False):
     tls_insecure: bool
     receive_maximum: int
     max_inflight: int
+    transport: Transport
+    websocket_path: str
     topic_alias_maximum: int
     default_qos: int
 

@@ -48,6 +48,7 @@ from communicator.protocols.mqtt.session import Session
 _logger = logging.getLogger(__name__)
 
 READ_BYTES = 262_144
+TLS_RECORD_BYTES = 16_384
 HELD_BYTES = 8 * 1_048_576
 """Received while paused; above it the socket is not read either, and TCP holds the broker back."""
 UNSENT_BYTES = 16 * 1_048_576
@@ -75,7 +76,7 @@ class FastLink(Link):
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
         self._paused = False
-        self._received: dict[bytes, bool] = {}  # QoS 2: packet identifier -> PUBREC sent
+        self._received = session.received
         self._aliases_in: dict[int, bytes] = {}
         self._aliases_out: dict[str, int] = {}
         self._alias_limit = 0
@@ -107,7 +108,8 @@ class FastLink(Link):
             self._frames.clear()
             self._unsent_bytes = 0
             # Not acknowledged is not received: the broker sends it again.
-            self._received = {identifier: sent for identifier, sent in self._received.items() if sent}
+            for identifier in [identifier for identifier, sent in self._received.items() if not sent]:
+                del self._received[identifier]
         self._unsent = None
         self._buffer = b""
         self._parts.clear()
@@ -189,15 +191,7 @@ class FastLink(Link):
         counters = self._session.counters
         try:
             if isinstance(opened, ssl.SSLSocket):
-                # One read gives one TLS record at most; what is decrypted already would never wake the selector.
-                data = opened.recv(READ_BYTES)
-                if data and opened.pending():
-                    records = [data]
-                    size = len(data)
-                    while size < READ_BYTES and opened.pending():
-                        records.append(opened.recv(READ_BYTES))
-                        size += len(records[-1])
-                    data = b"".join(records)
+                data = self._read_records(opened)
             elif isinstance(opened, socket.socket):
                 data = opened.recv(READ_BYTES)
                 self._acknowledge_quickly(opened)
@@ -217,6 +211,20 @@ class FastLink(Link):
         counters.bytes_received += len(data)
         self._fast._last_msg_in = time.monotonic()  # noqa: SLF001
         return data
+
+    @staticmethod
+    def _read_records(opened: ssl.SSLSocket) -> bytes:
+        # One read gives one record at most. After a full one more are likely here, and what is decrypted already would
+        # never wake the selector.
+        records = [opened.recv(READ_BYTES)]
+        size = len(records[0])
+        try:
+            while size < READ_BYTES and (len(records[-1]) == TLS_RECORD_BYTES or opened.pending()):
+                records.append(opened.recv(READ_BYTES))
+                size += len(records[-1])
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return b"".join(records)
+        return b"".join(records)
 
     def _handle(self, data: bytes, limit: int) -> bool:  # noqa: C901 -- the hot loop: a call costs more than a branch
         position = 0

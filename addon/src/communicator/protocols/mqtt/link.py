@@ -1,7 +1,6 @@
 """One connection to a broker as the session sees it, and what every way to make one on paho has in common."""
 
 import socket
-import ssl
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -61,6 +60,8 @@ class Link(ABC):
         self._happened: deque[Callable[[], None]] = deque()
         self._requests: dict[int, int] = {}
         client.connect_timeout = config.timeout
+        if config.transport == "websockets":
+            client.ws_set_options(config.websocket_path)
         client.max_inflight_messages = 0  # the session's own window bounds it
         if config.username is not None:
             client.username_pw_set(config.username, config.password)
@@ -123,7 +124,8 @@ class Link(ABC):
     def pending(self) -> bool:
         """Tell whether there is something to read that the operating system does not know of."""
         opened = self._client.socket()
-        return isinstance(opened, ssl.SSLSocket) and opened.pending() > 0
+        # TLS sockets have it, and paho's WebSockets.
+        return opened is not None and hasattr(opened, "pending") and opened.pending() > 0
 
     @property
     @abstractmethod
@@ -277,6 +279,7 @@ def new_client[C: Client](kind: type[C], config: MQTTConfig, client_id: str, ver
         protocol=MQTTProtocolVersion.MQTTv5 if version5 else MQTTProtocolVersion.MQTTv311,
         # Whether and when to connect again is decided by the session, as is which version to try.
         reconnect_on_failure=False,
+        transport=config.transport,
         manual_ack=True,
     )
 

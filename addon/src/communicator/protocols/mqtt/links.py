@@ -17,6 +17,8 @@ _logger = logging.getLogger(__name__)
 
 def fast_link(session: Session, version5: bool) -> Link:
     """Return a link with the fast path, or a stock link and a warning when this paho has other private names."""
+    if session.config.transport == "websockets":
+        return stock_link(session, version5)
     wrong = misfits(new_client(Client, session.config, session.client_id, version5))
     if wrong:
         text = f"the installed paho-mqtt does not fit the fast path ({'; '.join(wrong)}): using its public interface"

@@ -80,6 +80,7 @@ class Session:
         self.subscriptions = Subscriptions()
         self.outbox = Outbox(config.publish_queue_maxsize)
         self.deliveries = Deliveries(self._send_acknowledgement)
+        self.received: dict[bytes, bool] = {}  # QoS 2 messages not released yet: packet identifier -> PUBREC sent
         self.callbacks = StateCallbacks()
         self.state = ConnectionState.DISCONNECTED
         self.stopping = False
@@ -206,6 +207,7 @@ class Session:
         """Start anew after a stop, for the next loop."""
         self.stopping = False
         self.failure = None
+        self.version5 = self.config.protocol_version != "3.1.1"
         self.drop_link()
         self._backoff.reset()
 
