@@ -425,7 +425,7 @@ def test_large_messages_come_through_tls_whole(tmp_path: Path, fast_path: bool) 
 def test_a_flood_of_qos_0_while_paused_is_held_back_by_tcp_and_not_lost(
     broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("communicator.protocols.mqtt.fast_link.HELD_BYTES", 20_000)
+    monkeypatch.setattr("communicator.protocols.mqtt.held_packets.HELD_BYTES", 20_000)
     with (
         MQTTProtocol("127.0.0.1", port=broker.port, mode="blocking", timeout=10, keepalive=1) as client,
         MQTTProtocol("127.0.0.1", port=broker.port, mode="blocking", timeout=10) as sender,

@@ -9,7 +9,6 @@ import socket
 import ssl
 import struct
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import override
 
@@ -34,23 +33,21 @@ from communicator.protocols.mqtt.frames import (
     PUBREC_HEAD,
     PUBREL,
     PUBREL_HEAD,
-    QOS_BITS,
     PreparedPublish,
     decode_length,
     encode_publish,
-    with_topic_alias,
 )
+from communicator.protocols.mqtt.held_packets import HeldPackets
 from communicator.protocols.mqtt.link import Link
 from communicator.protocols.mqtt.outbox import OutgoingMessage
 from communicator.protocols.mqtt.properties import decode_properties
 from communicator.protocols.mqtt.session import Session
+from communicator.protocols.mqtt.topic_aliases import TopicAliases
 
 _logger = logging.getLogger(__name__)
 
 READ_BYTES = 262_144
 TLS_RECORD_BYTES = 16_384
-HELD_BYTES = 8 * 1_048_576
-"""Received while paused; above it the socket is not read either, and TCP holds the broker back."""
 UNSENT_BYTES = 16 * 1_048_576
 """Above it a message of QoS 0 is refused: the network does not take what is published."""
 
@@ -65,6 +62,7 @@ class FastLink(Link):
         self._fast = client
         self._session = session
         self._lock = session.lock
+        self._dispatcher = session.dispatcher
         self._frames = client.frames
         client.frames_added = self._stir
         self._buffer = b""
@@ -73,13 +71,10 @@ class FastLink(Link):
         self._more = False
         self._unsent: memoryview | None = None
         self._unsent_bytes = 0
-        self._held: deque[bytes] = deque()
-        self._held_bytes = 0
+        self._held = HeldPackets()
         self._paused = False
         self._received = session.received
-        self._aliases_in: dict[int, bytes] = {}
-        self._aliases_out: dict[str, int] = {}
-        self._alias_limit = 0
+        self._aliases = TopicAliases(config.topic_alias_maximum)
         self._goodbye_reason: str | None = None
 
     # ------------------------------------------------------------------ the connection
@@ -87,7 +82,7 @@ class FastLink(Link):
     @property
     @override
     def wants_read(self) -> bool:
-        return not self._paused or self._held_bytes < HELD_BYTES
+        return not self._paused or not self._held.full
 
     @property
     @override
@@ -96,7 +91,7 @@ class FastLink(Link):
 
     @override
     def begin(self, session_present: bool, alias_limit: int, keepalive: int | None) -> None:
-        self._alias_limit = alias_limit
+        self._aliases.send_limit = alias_limit
         if keepalive is not None:
             self._fast._keepalive = keepalive  # noqa: SLF001 -- paho 2.1 does not heed the broker's (3.2.2.3.14)
         if not session_present:
@@ -115,11 +110,8 @@ class FastLink(Link):
         self._parts.clear()
         self._missing = 0
         self._more = False
-        # Held back while paused: what is not acknowledged comes again, QoS 0 does not.
-        self._held = deque(frame for frame in self._held if not frame[0] & QOS_BITS and self._names_its_topic(frame))
-        self._held_bytes = sum(map(len, self._held))
-        self._aliases_in.clear()
-        self._aliases_out.clear()
+        self._held.keep_unrepeatable()
+        self._aliases.clear()
         self._fast.said_goodbye = False
 
     @override
@@ -250,9 +242,7 @@ class FastLink(Link):
             kind = command & 0xF0
             if kind == PUBLISH:
                 if self._paused or self._held:
-                    frame = data[position:following]
-                    self._held.append(frame)
-                    self._held_bytes += len(frame)
+                    self._held.add(data[position:following])
                 else:
                     self._publish_received(data, command, body, following)
             elif kind == PUBACK:
@@ -294,11 +284,9 @@ class FastLink(Link):
                 position += 1
             else:
                 properties, position = self._read_properties(data, position, following)
-                topic_bytes = self._resolve_alias(topic_bytes, properties)
+                topic_bytes = self._aliases.resolve(topic_bytes, properties)
         self._check(bool(topic_bytes))
-        recipients = self._session.subscriptions.remembered.get(topic_bytes)
-        if recipients is None:
-            recipients = self._session.find(topic_bytes)
+        recipients = self._dispatcher.recipients(topic_bytes)
         if qos == 2:  # noqa: PLR2004
             with self._lock:
                 sent = self._received.get(identifier)
@@ -308,24 +296,13 @@ class FastLink(Link):
                 if sent:
                     self._frames.append(PUBREC_HEAD + identifier)
                 return
-        self._session.deliver(recipients, data[position:following], command, identifier, properties)
+        self._dispatcher.deliver(recipients, data[position:following], command, identifier, properties)
 
     def _read_properties(self, data: bytes, position: int, following: int) -> tuple[Properties, int]:
         decoded = decode_length(data, position, following)
         if decoded is None or sum(decoded) > following:
             raise ProtocolDecodeError("a message's properties are longer than its packet")
         return decode_properties(PacketTypes.PUBLISH, data[position:following]), sum(decoded)
-
-    def _resolve_alias(self, topic_bytes: bytes, properties: Properties) -> bytes:
-        alias: int | None = getattr(properties, "TopicAlias", None)
-        if alias is None:
-            return topic_bytes
-        if not 0 < alias <= self._config.topic_alias_maximum:
-            raise ProtocolDecodeError(f"topic alias {alias} was not allowed")
-        if topic_bytes:
-            self._aliases_in[alias] = topic_bytes
-            return topic_bytes
-        return self._aliases_in.get(alias, b"")
 
     def _qos2(self, kind: int, identifier: bytes, code: int) -> None:
         number = identifier[0] << 8 | identifier[1]
@@ -378,17 +355,10 @@ class FastLink(Link):
         if not paused:
             self._stir()
 
-    @staticmethod
-    def _names_its_topic(frame: bytes) -> bool:
-        # One that has a topic alias only means nothing on another connection.
-        decoded = decode_length(frame, 1, len(frame))
-        return decoded is not None and any(frame[decoded[1] : decoded[1] + 2])
-
     def _release_held(self, limit: int) -> int:
         handled = 0
         while self._held and handled < limit and not self._paused:
-            frame = self._held.popleft()
-            self._held_bytes -= len(frame)
+            frame = self._held.take()
             handled += 1
             decoded = decode_length(frame, 1, len(frame))
             if decoded is not None:
@@ -424,18 +394,9 @@ class FastLink(Link):
         return True
 
     def _encode(self, prepared: PreparedPublish, payload: bytes, identifier: bytes, again: bool) -> bytes:
-        if self._alias_limit:
-            prepared = self._with_alias(prepared)
+        if self._aliases.send_limit:
+            prepared = self._aliases.shorten(prepared)
         return encode_publish(prepared, payload, identifier, self.version5, again)
-
-    def _with_alias(self, prepared: PreparedPublish) -> PreparedPublish:
-        alias = self._aliases_out.get(prepared.topic)
-        if alias is None:
-            if len(self._aliases_out) >= self._alias_limit:
-                return prepared
-            alias = self._aliases_out[prepared.topic] = len(self._aliases_out) + 1
-            return with_topic_alias(prepared, alias, named=True)
-        return with_topic_alias(prepared, alias, named=False)
 
     @override
     def acknowledge(self, identifier: bytes, qos: int) -> None:

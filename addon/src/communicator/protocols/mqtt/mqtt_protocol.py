@@ -17,10 +17,11 @@ from communicator.common.exception import (
 from communicator.interfaces.protocol import MessageCallback, PubSubProtocol
 from communicator.protocols.mqtt.asyncio_loop import AsyncioLoop
 from communicator.protocols.mqtt.configuration import BrokerConfig, ClientConfig, MQTTConfig, MQTTSettings, combine
+from communicator.protocols.mqtt.connection_state import ConnectionState, StateCallbacks
 from communicator.protocols.mqtt.frames import FAILURE, PreparedPublish, check_qos, prepare_publish
 from communicator.protocols.mqtt.links import fast_link, stock_link
 from communicator.protocols.mqtt.properties import MessageProperties
-from communicator.protocols.mqtt.session import ConnectionState, Session, StateCallbacks
+from communicator.protocols.mqtt.session import Session
 from communicator.protocols.mqtt.statistics import MQTTStatistics
 from communicator.protocols.mqtt.subscriptions import (
     FrameHandler,

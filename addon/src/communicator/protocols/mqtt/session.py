@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from enum import StrEnum
 
 from paho.mqtt.properties import Properties
 
@@ -19,14 +18,14 @@ from communicator.common.exception import (
 )
 from communicator.protocols.mqtt.backoff import Backoff
 from communicator.protocols.mqtt.configuration import MAXIMUM_UINT16, MQTTConfig
-from communicator.protocols.mqtt.deliveries import Deliveries
+from communicator.protocols.mqtt.connection_state import ConnectionState, StateCallbacks
+from communicator.protocols.mqtt.dispatcher import Dispatcher
 from communicator.protocols.mqtt.failures import connect_failure, refusal
-from communicator.protocols.mqtt.frames import DUPLICATE, FAILURE, QOS_BITS, RETAIN, PreparedPublish
+from communicator.protocols.mqtt.frames import FAILURE, PreparedPublish
 from communicator.protocols.mqtt.link import Link
 from communicator.protocols.mqtt.outbox import Outbox, OutgoingMessage, Settled
-from communicator.protocols.mqtt.properties import read_properties
 from communicator.protocols.mqtt.statistics import Counters, MQTTStatistics
-from communicator.protocols.mqtt.subscriptions import ReceivedMessage, Recipients, Subscription, Subscriptions
+from communicator.protocols.mqtt.subscriptions import Subscription
 
 _logger = logging.getLogger(__name__)
 
@@ -34,33 +33,6 @@ FILTERS_A_PACKET = 64
 SESSION_TAKEN_OVER = 0x8E
 
 LinkFactory = Callable[["Session", bool], Link]
-
-
-class ConnectionState(StrEnum):
-    """Where a client stands."""
-
-    DISCONNECTED = "disconnected"
-    CONNECTING = "connecting"
-    CONNECTED = "connected"
-    RECONNECTING = "reconnecting"
-    GAVE_UP = "gave up"
-
-
-@dataclass(slots=True)
-class StateCallbacks:
-    """Who is told when the connection changes; each is called in the network loop.
-
-    Attributes:
-        connected: the broker has accepted the client, at first or again.
-        disconnected: the connection has ended, with the reason.
-        reconnecting: (attempt, seconds): the next attempt comes after so long.
-        gave_up: `max_reconnect_attempts` have failed; with the last reason.
-    """
-
-    connected: Callable[[], None] | None = None
-    disconnected: Callable[[str], None] | None = None
-    reconnecting: Callable[[int, float], None] | None = None
-    gave_up: Callable[[str], None] | None = None
 
 
 @dataclass(slots=True)
@@ -77,9 +49,8 @@ class Session:
         self.client_id = config.client_id or f"eq1-{secrets.token_hex(8)}"
         self.lock = threading.RLock()
         self.counters = Counters()
-        self.subscriptions = Subscriptions()
         self.outbox = Outbox(config.publish_queue_maxsize)
-        self.deliveries = Deliveries(self._send_acknowledgement)
+        self.dispatcher = Dispatcher(self.lock, self.counters, self._send_acknowledgement)
         self.received: dict[bytes, bool] = {}  # QoS 2 messages not released yet: packet identifier -> PUBREC sent
         self.callbacks = StateCallbacks()
         self.state = ConnectionState.DISCONNECTED
@@ -135,21 +106,18 @@ class Session:
 
     def acknowledge(self, delivery: int) -> None:
         """Acknowledge a delivery; one of an earlier connection does nothing but count."""
-        with self.lock:
-            if not self.deliveries.acknowledge(delivery):
-                self.counters.stale_acknowledgements += 1
-                return
-        self.wake()
+        if self.dispatcher.acknowledge(delivery):
+            self.wake()
 
     def subscribe(self, topic_filter: str, qos: int, join: Callable[[Subscription], None]) -> Future[None] | None:
         """Let somebody join a subscription; the future is the broker's answer, None without a connection."""
         with self.lock:
-            join(self.subscriptions.open(topic_filter, qos))
+            join(self.dispatcher.subscriptions.open(topic_filter, qos))
             self._ended_offline.discard(topic_filter)
             if self.state is not ConnectionState.CONNECTED or self.link is None:
                 return None
             answer: Future[None] = Future()
-            subscription = self.subscriptions.open(topic_filter, qos)
+            subscription = self.dispatcher.subscriptions.open(topic_filter, qos)
             self.link.subscribe([(topic_filter, subscription.qos)], self._request((topic_filter,), answer), False)
         self.wake()
         return answer
@@ -157,7 +125,7 @@ class Session:
     def unsubscribe(self, topic_filter: str, callback: Callable[..., None] | None) -> Future[None] | None:
         """Let somebody, or everybody, leave a subscription; the answer is as for subscribe."""
         with self.lock:
-            if not self.subscriptions.close(topic_filter, callback):
+            if not self.dispatcher.subscriptions.close(topic_filter, callback):
                 return None
             if self.state is not ConnectionState.CONNECTED or self.link is None:
                 self._ended_offline.add(topic_filter)
@@ -193,7 +161,7 @@ class Session:
                 connected=self.state is ConnectionState.CONNECTED,
                 queued=len(self.outbox.waiting),
                 in_flight=len(self.outbox.in_flight),
-                unacknowledged=len(self.deliveries),
+                unacknowledged=len(self.dispatcher.deliveries),
                 **counters,
             )
 
@@ -372,7 +340,7 @@ class Session:
         with self.lock:
             stood = self.stood
             self.outbox.window = 0
-            self.deliveries.forget()
+            self.dispatcher.deliveries.forget()
             self.state = ConnectionState.DISCONNECTED if self.stopping else ConnectionState.RECONNECTING
             self._requests, requests = {}, self._requests
         for request in requests.values():
@@ -420,51 +388,6 @@ class Session:
             else:
                 asked.answer.set_result(None)
 
-    def find(self, topic_bytes: bytes) -> Recipients:
-        """Return who wants a topic's messages.
-
-        Raises:
-            UnicodeDecodeError: the topic is not UTF-8.
-        """
-        with self.lock:
-            return self.subscriptions.find(topic_bytes)
-
-    def deliver(  # noqa: C901 -- once for each message: a call costs more than a branch
-        self, recipients: Recipients, payload: bytes, command: int, identifier: bytes, properties: Properties | None
-    ) -> None:
-        """Call everybody who wants a message, and see to its acknowledgement; `command` is its PUBLISH's first byte."""
-        self.counters.received += 1
-        topic = recipients.topic
-        routes = recipients.routes
-        qos = (command & QOS_BITS) >> 1
-        delivery = 0
-        if qos and routes:
-            with self.lock:
-                delivery = self.deliveries.open(identifier, qos, len(routes))
-        for route in routes:
-            try:
-                route(topic, payload, delivery)
-            except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
-                self._handler_failed(topic, error)
-                if delivery:
-                    # Nobody else will, and without it the broker would stop sending.
-                    self.acknowledge(delivery)
-        for callback in recipients.callbacks:
-            try:
-                callback(topic, payload)
-            except Exception as error:  # noqa: BLE001 -- the same
-                self._handler_failed(topic, error)
-        if recipients.observers:
-            self._observe(recipients, payload, command, properties)
-        elif not routes and not recipients.callbacks:
-            self.counters.unhandled += 1
-        if qos and not routes:
-            with self.lock:
-                if self.deliveries:
-                    self.deliveries.acknowledge(self.deliveries.open(identifier, qos))
-                else:
-                    self._send_acknowledgement(identifier, qos)
-
     def settled(self, identifier: int, reason_code: int) -> None:
         """Take a message out of flight, and send the next ones."""
         with self.lock:
@@ -486,7 +409,7 @@ class Session:
             try:
                 message.settled(reason_code)
             except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
-                self._handler_failed(message.prepared.topic, error)
+                self.dispatcher.failed(message.prepared.topic, error)
         if drained:
             self._release_drained()
 
@@ -497,21 +420,6 @@ class Session:
         while (message := outbox.next_to_send()) is not None:
             self.counters.sent += 1
             link.publish(message, False)
-
-    def _observe(self, recipients: Recipients, payload: bytes, command: int, properties: Properties | None) -> None:
-        message = ReceivedMessage(
-            topic=recipients.topic,
-            payload=payload,
-            qos=(command & QOS_BITS) >> 1,
-            retain=bool(command & RETAIN),
-            duplicate=bool(command & DUPLICATE),
-            properties=read_properties(properties),
-        )
-        for observer in recipients.observers:
-            try:
-                observer(message)
-            except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
-                self._handler_failed(recipients.topic, error)
 
     def _early_end(self, reason: str) -> ProtocolError:
         error = self.link.error if self.link is not None else None
@@ -533,7 +441,7 @@ class Session:
         return self._last_request
 
     def _restore(self, link: Link, session_present: bool) -> None:
-        filters = [(subscription.topic_filter, subscription.qos) for subscription in self.subscriptions]
+        filters = [(subscription.topic_filter, subscription.qos) for subscription in self.dispatcher.subscriptions]
         for start in range(0, len(filters), FILTERS_A_PACKET):
             some = filters[start : start + FILTERS_A_PACKET]
             link.subscribe(some, self._request(tuple(name for name, _ in some), None), self.counters.connects > 1)
@@ -542,10 +450,6 @@ class Session:
             for start in range(0, len(ended), FILTERS_A_PACKET):
                 link.unsubscribe(ended[start : start + FILTERS_A_PACKET], self._request((), None))
         self._ended_offline.clear()
-
-    def _handler_failed(self, topic: str, error: Exception) -> None:
-        self.counters.handler_errors += 1
-        _logger.error("a handler of %r failed", topic, exc_info=error)
 
     def _call[*Arguments](self, callback: Callable[[*Arguments], None] | None, *arguments: *Arguments) -> None:
         if callback is None:

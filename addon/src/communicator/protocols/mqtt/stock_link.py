@@ -208,7 +208,8 @@ class StockLink(Link):
 
     def _deliver(self, message: MQTTMessage) -> None:
         topic_bytes = message.topic.encode()
-        recipients = self._session.subscriptions.remembered.get(topic_bytes) or self._session.find(topic_bytes)
+        dispatcher = self._session.dispatcher
+        recipients = dispatcher.recipients(topic_bytes)
         command = PUBLISH | (DUPLICATE if message.dup else 0) | message.qos << 1 | (RETAIN if message.retain else 0)
         identifier = message.mid.to_bytes(2)
-        self._session.deliver(recipients, bytes(message.payload), command, identifier, message.properties)
+        dispatcher.deliver(recipients, bytes(message.payload), command, identifier, message.properties)

@@ -1,0 +1,32 @@
+"""Where a client stands, and who is told when that changes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ConnectionState(StrEnum):
+    """Where a client stands."""
+
+    DISCONNECTED = "disconnected"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    RECONNECTING = "reconnecting"
+    GAVE_UP = "gave up"
+
+
+@dataclass(slots=True)
+class StateCallbacks:
+    """Who is told when the connection changes; each is called in the network loop.
+
+    Attributes:
+        connected: the broker has accepted the client, at first or again.
+        disconnected: the connection has ended, with the reason.
+        reconnecting: (attempt, seconds): the next attempt comes after so long.
+        gave_up: `max_reconnect_attempts` have failed; with the last reason.
+    """
+
+    connected: Callable[[], None] | None = None
+    disconnected: Callable[[str], None] | None = None
+    reconnecting: Callable[[int, float], None] | None = None
+    gave_up: Callable[[str], None] | None = None

@@ -1,0 +1,103 @@
+"""From a received message to everybody who wants it, and back to the broker with the acknowledgement."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from paho.mqtt.properties import Properties
+
+from communicator.protocols.mqtt.deliveries import Deliveries
+from communicator.protocols.mqtt.frames import DUPLICATE, QOS_BITS, RETAIN
+from communicator.protocols.mqtt.properties import read_properties
+from communicator.protocols.mqtt.statistics import Counters
+from communicator.protocols.mqtt.subscriptions import ReceivedMessage, Recipients, Subscriptions
+
+_logger = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Calls callbacks, routes and observers in the network loop, never with the lock held."""
+
+    def __init__(self, lock: threading.RLock, counters: Counters, acknowledge: Callable[[bytes, int], None]) -> None:
+        """Make it with what tells the broker, called with the lock: (packet identifier in two bytes, QoS)."""
+        self.subscriptions = Subscriptions()
+        self.deliveries = Deliveries(acknowledge)
+        self._lock = lock
+        self._counters = counters
+        self._tell_broker = acknowledge
+
+    def recipients(self, topic_bytes: bytes) -> Recipients:
+        """Return who wants a topic's messages: one look-up for a topic that came before.
+
+        Raises:
+            UnicodeDecodeError: the topic is not UTF-8.
+        """
+        remembered = self.subscriptions.remembered.get(topic_bytes)
+        if remembered is not None:
+            return remembered
+        with self._lock:
+            return self.subscriptions.find(topic_bytes)
+
+    def deliver(  # noqa: C901 -- once for each message: a call costs more than a branch
+        self, recipients: Recipients, payload: bytes, command: int, identifier: bytes, properties: Properties | None
+    ) -> None:
+        """Call everybody who wants a message, and see to its acknowledgement; `command` is its PUBLISH's first byte."""
+        self._counters.received += 1
+        topic = recipients.topic
+        routes = recipients.routes
+        qos = (command & QOS_BITS) >> 1
+        delivery = 0
+        if qos and routes:
+            with self._lock:
+                delivery = self.deliveries.open(identifier, qos, len(routes))
+        for route in routes:
+            try:
+                route(topic, payload, delivery)
+            except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
+                self.failed(topic, error)
+                if delivery:
+                    # Nobody else will, and without it the broker would stop sending.
+                    self.acknowledge(delivery)
+        for callback in recipients.callbacks:
+            try:
+                callback(topic, payload)
+            except Exception as error:  # noqa: BLE001 -- the same
+                self.failed(topic, error)
+        if recipients.observers:
+            self._observe(recipients, payload, command, properties)
+        elif not routes and not recipients.callbacks:
+            self._counters.unhandled += 1
+        if qos and not routes:
+            with self._lock:
+                if self.deliveries:
+                    self.deliveries.acknowledge(self.deliveries.open(identifier, qos))
+                else:
+                    self._tell_broker(identifier, qos)
+
+    def acknowledge(self, delivery: int) -> bool:
+        """Acknowledge a delivery; False, and counted, when it is stale or was acknowledged before."""
+        with self._lock:
+            known = self.deliveries.acknowledge(delivery)
+            if not known:
+                self._counters.stale_acknowledgements += 1
+        return known
+
+    def failed(self, topic: str, error: Exception) -> None:
+        """Count and log what a handler raised."""
+        self._counters.handler_errors += 1
+        _logger.error("a handler of %r failed", topic, exc_info=error)
+
+    def _observe(self, recipients: Recipients, payload: bytes, command: int, properties: Properties | None) -> None:
+        message = ReceivedMessage(
+            topic=recipients.topic,
+            payload=payload,
+            qos=(command & QOS_BITS) >> 1,
+            retain=bool(command & RETAIN),
+            duplicate=bool(command & DUPLICATE),
+            properties=read_properties(properties),
+        )
+        for observer in recipients.observers:
+            try:
+                observer(message)
+            except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
+                self.failed(recipients.topic, error)
