@@ -171,7 +171,7 @@ def table(rows: list[Measured], qos: int) -> str:
     lines = [
         f"### QoS {qos}",
         "",
-        "| program | msg/s | to Mosquitto's bridge | CPU us/msg | MB | p50/p99 ms at 1,000/s | at 5,000/s | at half | lost |",
+        "| program | msg/s | ratio | CPU us/msg | MB | p50/p99 ms at 1,000/s | at 5,000/s | at half | lost |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     names = list(dict.fromkeys(row.name for row in rows if row.qos == qos))

@@ -17,7 +17,14 @@ from data_bridge.layers.transport import Undelivered
 from data_bridge.logs import LimitedLog
 from data_bridge.pipeline import Pipeline
 from data_bridge.reasons import Reason
-from data_bridge.settings import DeadLetterSettings, DeduplicationSettings, DeliverySettings, IngressSettings, Settings
+from data_bridge.settings import (
+    DeadLetterSettings,
+    DeduplicationSettings,
+    DeliverySettings,
+    EgressSettings,
+    IngressSettings,
+    Settings,
+)
 from tests.data_bridge.connections import ScriptedConnection
 
 MAPPINGS = """\
@@ -472,3 +479,33 @@ def _catalog() -> Catalog:
 
 
 _CATALOG = _catalog()
+
+
+# ---------------------------------------------------------------- QoS 0
+
+
+@pytest.fixture
+async def unanswered(make: MakeHarness) -> Harness:
+    return make(egress=EgressSettings(qos=0))
+
+
+async def test_at_qos_0_a_message_is_done_when_it_is_handed_over(unanswered: Harness) -> None:
+    delivery = unanswered.envelope("GPS001", "GLL001", 1.5, "u1")
+    assert [(each.payload, each.qos) for each in unanswered.connection.sent] == [
+        (b'{"object":"GPS.Latitude","value":1.5}', 0),
+        (b'{"object":"GPS.Latitude","value":1.5}', 0),
+    ]
+    assert unanswered.connection.acknowledged == [delivery]
+    assert "u1" in unanswered.pipeline.deduplication.current
+
+
+async def test_at_qos_0_too_a_connection_that_takes_nothing_loses_nothing(unanswered: Harness) -> None:
+    unanswered.connection.refuse = True
+    delivery = unanswered.envelope("GPS001", "GLL001", 1.5, "u1")
+    assert unanswered.connection.acknowledged == []
+    assert "u1" not in unanswered.pipeline.deduplication.current
+    unanswered.connection.refuse = False
+    await until(lambda: len(unanswered.connection.sent) == 2)
+    assert unanswered.connection.acknowledged == [delivery]
+    assert "u1" in unanswered.pipeline.deduplication.current
+    assert unanswered.pipeline.transport.open == 0

@@ -7,8 +7,17 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, override
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from data_bridge.catalogs.documents import CatalogError, parse, read_text
 from data_bridge.catalogs.loader import DEFAULT_EGRESS_TOPIC, CatalogFiles
@@ -18,6 +27,12 @@ ENVIRONMENT_PREFIX = "IOT_DATA_BRIDGE_"
 ROOT = "iot_data_bridge"
 _LARGEST_FILE = 1024 * 1024
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def _separated(value: object) -> object:
+    """Read `a, b` as a list: in an environment variable that is how people write one."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
 
 type Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 type Count = Annotated[int, Field(gt=0)]
@@ -95,7 +110,9 @@ class CatalogSettings(_Section):
 class IngressSettings(_Section):
     """Where envelopes come from. Messages larger than `maximum_bytes` are refused before they are parsed."""
 
-    topics: Annotated[tuple[Annotated[str, AfterValidator(_filter)], ...], Field(min_length=1)] = ("iot/ingress",)
+    topics: Annotated[
+        tuple[Annotated[str, AfterValidator(_filter)], ...], BeforeValidator(_separated), Field(min_length=1), NoDecode
+    ] = ("iot/ingress",)
     qos: Annotated[int, Field(ge=0, le=1)] = 1
     maximum_bytes: Count = 1024 * 1024
 

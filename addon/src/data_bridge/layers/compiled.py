@@ -48,20 +48,24 @@ class Output:
 class Route:
     """An object's way to its devices. `head` is its payload up to the value.
 
-    `targets` is what the hot path needs where all outputs get the same payload and answer for it; else it is empty.
+    `targets` is what the hot path needs where all outputs get the same payload with the same QoS; else it is empty.
+    `answered` tells that the broker confirms each (QoS 1).
     """
 
     object: str
     head: bytes
     outputs: tuple[Output, ...]
     targets: tuple[tuple[PreparedPublish, Output], ...]
+    answered: bool
 
 
 def make_route(name: str, outputs: tuple[Output, ...]) -> Route:
     """Return the way to these outputs."""
-    alike = all(each.prepared is not None and each.template is None and each.qos for each in outputs)
+    answered = all(each.qos for each in outputs)
+    alike = answered or not any(each.qos for each in outputs)
+    alike = alike and all(each.prepared is not None and each.template is None for each in outputs)
     targets = tuple((each.prepared, each) for each in outputs if alike and each.prepared is not None)
-    return Route(name, encode_head(name), outputs, targets)
+    return Route(name, encode_head(name), outputs, targets, answered)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ class Mapping:
         self._rules = catalog.envelope_rules
         self._transport = transport
         self._deliver = transport.deliver
+        self._deliver_unanswered = transport.deliver_unanswered
         self._reject = reject
         self._note = note
         self._ordered = ordered
@@ -77,7 +78,10 @@ class Mapping:
                 return
         route = rule.route
         if route.targets and not self._ordered:
-            self._deliver(route, value, identity, trace_id, delivery, started)
+            if route.answered:
+                self._deliver(route, value, identity, trace_id, delivery, started)
+            else:
+                self._deliver_unanswered(route, value, identity, trace_id, delivery, started)
         elif route.outputs:
             self._transport.deliver_all([(route, value)], identity, trace_id, delivery, started)
         else:

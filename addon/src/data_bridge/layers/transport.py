@@ -116,7 +116,7 @@ class Transport:
     def deliver(
         self, route: Route, value: Value, identity: str | None, trace_id: str, delivery: int, started: int
     ) -> None:
-        """Send one value to all targets of a route that has some."""
+        """Send one value to all targets of a route that has some, with QoS 1."""
         payload = route.head + dumps(value) + b"}"
         targets = route.targets
         name = route.object
@@ -134,6 +134,42 @@ class Transport:
             if not state.dirty:
                 state.dirty = True
                 self.changed.append(state)
+
+    def deliver_unanswered(
+        self, route: Route, value: Value, identity: str | None, trace_id: str, delivery: int, started: int
+    ) -> None:
+        """Do the same with QoS 0, where what was handed to the connection is as delivered as it can be."""
+        payload = route.head + dumps(value) + b"}"
+        name = route.object
+        refused: Pending | None = None
+        self.mapped += 1
+        for prepared, output in route.targets:
+            if not self._publish(prepared, payload):
+                if refused is None:
+                    refused = Pending(identity, trace_id, delivery, started, 0)
+                    if identity is not None:
+                        self.in_flight[identity] = refused
+                refused.remaining += 1
+                self._queue_full((refused, output, payload, name, 1))
+            state = output.state
+            state.values[name] = value
+            state.changed_ns = started
+            if not state.dirty:
+                state.dirty = True
+                self.changed.append(state)
+        if refused is not None:
+            return
+        self.finished += 1
+        elapsed = perf_counter_ns() - started
+        bits = elapsed.bit_length()
+        self._counts[(bits << 3) | ((elapsed >> (bits - 4)) & 7)] += 1
+        if identity is not None and self._remember:
+            self._seen.current.add(identity)
+            self._seen.unwritten.append(identity)
+            if not self._writing:
+                self._write_soon()
+        if delivery:
+            self._acknowledge(delivery)
 
     def deliver_all(
         self,

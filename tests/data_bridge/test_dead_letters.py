@@ -1,0 +1,100 @@
+"""The dead-letter store: nothing that is in it is lost, and it has a bound."""
+
+import asyncio
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from data_bridge.dead_letter_writer import DeadLetterWriter
+from data_bridge.dead_letters import DeadLetterStore
+from data_bridge.layers.transport import Undelivered
+from data_bridge.logs import get_logger
+from data_bridge.reasons import Reason
+
+LETTER = Undelivered(
+    Reason.REFUSED, "0x97", "u1", "VM-A", "GPS.Latitude", "devices/vm-a/ingress", 1, True, b'{"v":"\xff"}', 3
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "dead-letters.sqlite"
+
+
+def test_a_letter_comes_back_as_it_was(path: Path) -> None:
+    store = DeadLetterStore(path, 10)
+    store.add([LETTER])
+    store.close()
+    again = DeadLetterStore(path, 10)
+    (found,) = again.find_all()
+    assert found.letter == LETTER
+    assert again.get(found.id) == found
+    again.close()
+
+
+def test_the_oldest_go_when_there_are_too_many(path: Path) -> None:
+    store = DeadLetterStore(path, 3)
+    assert store.add([replace(LETTER, trace_id=str(number)) for number in range(5)]) == 2
+    assert [each.letter.trace_id for each in store.find_all()] == ["2", "3", "4"]
+    store.close()
+
+
+def test_letters_are_found_by_reason_trace_and_number(path: Path) -> None:
+    store = DeadLetterStore(path, 10)
+    store.add([LETTER, replace(LETTER, reason=Reason.CAST_FAILED, trace_id="u2", device="")])
+    assert [each.id for each in store.find_all(reason="cast_failed")] == [2]
+    assert [each.id for each in store.find("u1")] == [1]
+    assert [each.id for each in store.find_all(after=1)] == [2]
+    assert [each.is_input for each in store.find_all()] == [False, True]
+    assert store.get(9) is None
+    store.close()
+
+
+def test_removing_and_purging(path: Path) -> None:
+    store = DeadLetterStore(path, 10)
+    store.add([LETTER] * 4)
+    assert store.remove([1, 99]) == 1
+    stored = store.find_all()[0].stored
+    assert store.purge(stored - 1) == 0
+    assert store.purge() == 3
+    assert store.count() == 0
+    store.close()
+
+
+def test_two_processes_may_use_one_file(path: Path) -> None:
+    first, second = DeadLetterStore(path, 10), DeadLetterStore(path, 10)
+    first.add([LETTER])
+    second.add([LETTER])
+    assert first.count() == second.count() == 2
+    first.close()
+    second.close()
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"no database " * 100)
+    with pytest.raises(sqlite3.Error):
+        DeadLetterStore(path, 10)
+
+
+async def test_while_the_disk_refuses_letters_wait(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data_bridge.dead_letter_writer._RETRY_SECONDS", 0.001)
+    store = DeadLetterStore(path, 10)
+    writer = DeadLetterWriter(store, get_logger("test"))
+    real, failures = store.add, iter([True, True, False])
+
+    def add(letters: list[Undelivered]) -> int:
+        if next(failures):
+            raise sqlite3.OperationalError("database or disk is full")
+        return real(letters)
+
+    monkeypatch.setattr(store, "add", add)
+    stored = asyncio.Event()
+    writer.add(LETTER, stored.set)
+    async with asyncio.timeout(10):
+        await stored.wait()
+    assert store.count() == 1
+    assert writer.stored == 1
+    await writer.close()

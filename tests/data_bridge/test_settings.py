@@ -1,0 +1,92 @@
+"""Settings: a file, the environment over it, secrets from files, and clear complaints."""
+
+from pathlib import Path
+
+import pytest
+
+from data_bridge.settings import SettingsError, describe, load_settings
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "bridge.yaml"
+
+
+def test_without_anything_there_are_defaults() -> None:
+    settings = load_settings(None, {})
+    assert (settings.broker.host, settings.broker.port, settings.bridge_id) == ("127.0.0.1", 1883, "main")
+    assert settings.ingress.topics == ("iot/ingress",)
+    assert settings.ingress.maximum_bytes == 1024 * 1024
+    assert settings.delivery.tries == 3
+
+
+def test_the_environment_wins_over_the_file(path: Path) -> None:
+    path.write_text("bridge_id: attic\nbroker: {host: a, port: 1884}\n")
+    settings = load_settings(
+        path,
+        {
+            "IOT_DATA_BRIDGE_BRIDGE_ID": "cellar",
+            "IOT_DATA_BRIDGE_BROKER_HOST": "b",
+            "IOT_DATA_BRIDGE_INGRESS_MAXIMUM_BYTES": "5",
+            "IOT_DATA_BRIDGE_INGRESS_TOPICS": "iot/a, iot/b",
+            "IOT_DATA_BRIDGE_DEAD_LETTERS_MAXIMUM_ENTRIES": "7",
+            "IOT_DATA_BRIDGE_NAME": "",
+        },
+    )
+    assert (settings.bridge_id, settings.broker.host, settings.broker.port) == ("cellar", "b", 1884)
+    assert settings.ingress.maximum_bytes == 5
+    assert settings.ingress.topics == ("iot/a", "iot/b")
+    assert settings.dead_letters.maximum_entries == 7
+    assert settings.name == "IoT Data Bridge"
+
+
+def test_relative_paths_of_a_file_begin_at_the_file(path: Path) -> None:
+    path.write_text("catalogs: {mappings: m.yaml}\ndata_directory: d\n")
+    settings = load_settings(path, {})
+    assert settings.catalogs.mappings == path.parent / "m.yaml"
+    assert settings.catalogs.devices == path.parent / "devices.yaml"
+    assert settings.dead_letter_path == path.parent / "d" / "dead-letters.sqlite"
+
+
+def test_a_password_may_be_in_a_file(path: Path) -> None:
+    path.write_text("broker: {username: u, password_file: secret}\n")
+    (path.parent / "secret").write_text("correct horse\n")
+    settings = load_settings(path, {})
+    assert settings.broker.password_text() == "correct horse"
+    (path.parent / "secret").unlink()
+    with pytest.raises(SettingsError, match=r"broker\.password_file"):
+        settings.broker.password_text()
+
+
+def test_a_password_is_never_shown() -> None:
+    settings = load_settings(None, {"IOT_DATA_BRIDGE_BROKER_PASSWORD": "correct horse"})
+    assert settings.broker.password_text() == "correct horse"
+    assert "horse" not in describe(settings) + repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("bridge_id: a/b", "bridge_id: 'a/b' must be 1 to 64 letters"),
+        ("broker: {port: 0}", "broker.port"),
+        ("broker: {hots: a}", "broker.hots"),
+        ("ingress: {topics: ['a/#/b']}", "ingress.topics"),
+        ("ingress: {topics: ['#']}", "what the bridge itself announces"),
+        ("announcements: {state_interval: 0.1}", "announcements.state_interval"),
+        ("deduplication: {ttl: -1}", "deduplication.ttl"),
+        ("[1, 2]", "must hold settings by name"),
+        ("a: [", "not valid YAML"),
+        ("broker: {password: {a: secret-word}}", "broker.password"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_named(path: Path, text: str, complaint: str) -> None:
+    path.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path, {})
+    assert complaint in str(caught.value)
+    assert "secret-word" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"bridge\.yaml: cannot be read"):
+        load_settings(path, {})
