@@ -33,8 +33,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from development.mosquitto import Mosquitto, free_port
 
 HERE = Path(__file__).resolve().parent
-PRICES = {f"P{number:03}": 500 + number * 730 for number in range(40)}
-# A shopper takes about this many pieces, sometimes puts one back, pays, and the next one begins.
+PRICES = {f"P{number:03}": 500 + number * 730 for number in range(300)}
+# A shopper takes this many pieces, sometimes puts one back, and takes all out again at the till, one by one.
 TRIP_PIECES = 20
 PUT_BACK = 0.2
 SETTLE_SECONDS = 15
@@ -242,6 +242,7 @@ class Baskets:
 
     def __init__(self, port: int, root: str, number: int, sites: int = 1) -> None:
         self.contents: list[dict[str, int]] = [{} for _ in range(number)]
+        self._paying = [False] * number
         self._roots = [f"{root}{basket % sites or ''}/{basket}" for basket in range(number)]
         self._random = random.Random(5)  # noqa: S311 -- repeatable, not secret
         for contents in self.contents:
@@ -264,9 +265,10 @@ class Baskets:
         codes = list(PRICES)
         for second in range(seconds):
             for number, contents in enumerate(self.contents):
-                if sum(contents.values()) >= TRIP_PIECES:
-                    contents.clear()
-                elif contents and self._random.random() < PUT_BACK:
+                pieces = sum(contents.values())
+                if pieces >= TRIP_PIECES or not pieces:
+                    self._paying[number] = bool(pieces)
+                if pieces and (self._paying[number] or self._random.random() < PUT_BACK):
                     code = self._random.choice(list(contents))
                     contents[code] -= 1
                     if not contents[code]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import override
 
-from homeassistant.core import callback
+from homeassistant.core import Context, callback
 from homeassistant.helpers.entity import Entity
 
 from .field_devices import BasketDevice, FieldDevice
@@ -46,7 +46,6 @@ class FactEntity[ValueT](FieldEntity):
     def __init__(self, device: FieldDevice, key: str, read: Callable[[], ValueT]) -> None:
         super().__init__(device, key)
         self.read = read
-        self.shown: ValueT | None = None
 
     def _show(self, value: ValueT) -> None:
         """Take what `read` returned into the entity's attributes."""
@@ -55,15 +54,15 @@ class FactEntity[ValueT](FieldEntity):
     @override
     async def async_added_to_hass(self) -> None:
         await super().async_added_to_hass()
-        self.shown = value = self.read()
+        value = self.read()
         self._show(value)
-        self.async_on_remove(self._field_device.follow(self))
+        self.async_on_remove(self._field_device.follow(self, value))
 
     @callback
-    def write(self, value: ValueT) -> None:
+    def write(self, value: ValueT, context: Context) -> None:
         """Write a fact that differs from what is shown."""
-        self.shown = value
         self._show(value)
+        self.async_set_context(context)
         self.async_write_ha_state()
 
 

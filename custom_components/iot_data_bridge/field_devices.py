@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Protocol
 
+from homeassistant.core import Context
 from homeassistant.helpers.device_registry import DeviceInfo
 
 from .const import DOMAIN
@@ -21,10 +22,10 @@ MOST_WAITING_EVENTS = 1000
 class Fact[ValueT](Protocol):
     """An entity that shows a fact of a device."""
 
-    read: Callable[[], ValueT]
-    shown: ValueT | None
+    def read(self) -> ValueT:
+        """Return the fact."""
 
-    def write(self, value: ValueT) -> None:
+    def write(self, value: ValueT, context: Context) -> None:
         """Write a fact that differs from what is shown."""
 
 
@@ -37,7 +38,10 @@ class FieldDevice:
         self.info["identifiers"] = {(DOMAIN, key)}
         # Whether what the device says can reach us.
         self.reachable = True
+        # Three lists side by side: to compare, which is done for every message, no entity need be touched.
         self._facts: list[Fact[Any]] = []
+        self._reads: list[Callable[[], object]] = []
+        self._shown: list[object] = []
         self._watchers: list[Callable[[], None]] = []
         self._claimed: set[str] = set()
 
@@ -52,10 +56,17 @@ class FieldDevice:
         """Let an entity be built again after it was removed for good."""
         self._claimed.discard(unique_id)
 
-    def follow(self, entity: Fact[Any]) -> Callable[[], None]:
-        """Let an entity follow the device until the returned function is called."""
+    def follow(self, entity: Fact[Any], shown: object) -> Callable[[], None]:
+        """Let an entity that shows `shown` follow the device until the returned function is called."""
         self._facts.append(entity)
-        return partial(self._facts.remove, entity)
+        self._reads.append(entity.read)
+        self._shown.append(shown)
+
+        def leave() -> None:
+            index = self._facts.index(entity)
+            del self._facts[index], self._reads[index], self._shown[index]
+
+        return leave
 
     def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
         """Tell when the device can be heard no more, or again, until the returned function is called."""
@@ -64,10 +75,16 @@ class FieldDevice:
 
     def refresh(self) -> None:
         """Let every entity write what changed. This runs for every message."""
-        for entity in self._facts:
-            value = entity.read()
-            if value != entity.shown:
-                entity.write(value)
+        context: Context | None = None
+        shown = self._shown
+        for index, read in enumerate(self._reads):
+            value = read()
+            if value != shown[index]:
+                shown[index] = value
+                if context is None:
+                    # What one message changes has one cause.
+                    context = Context()
+                self._facts[index].write(value, context)
 
     def reach(self, reachable: bool) -> None:
         """Show whether the device can be heard."""

@@ -274,10 +274,9 @@ class Basket:
 
     def _differences(self, before: Mapping[str, int], after: Mapping[str, int]) -> tuple[BasketEvent, ...]:
         events: list[BasketEvent] = []
-        for code in (*before, *(code for code in after if code not in before)):
-            difference = after.get(code, 0) - before.get(code, 0)
-            if difference == 0:
-                continue
+        differences = [(code, -count) for code, count in before.items() if code not in after]
+        differences += [(code, change) for code, count in after.items() if (change := count - before.get(code, 0))]
+        for code, difference in differences:
             unit = self.prices.unit_price(code)
             count = abs(difference)
             price = None if unit is None else unit * count

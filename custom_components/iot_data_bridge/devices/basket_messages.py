@@ -105,9 +105,10 @@ def _contents(value: JsonValue) -> dict[str, int]:
         raise MalformedMessageError("list_invalid")
     contents: dict[str, int] = {}
     for code, raw in value.items():
-        if not code or len(code) > LONGEST_CODE:
+        if not 0 < len(code) <= LONGEST_CODE:
             raise MalformedMessageError("code_invalid")
-        count = to_count(raw)
+        # Nearly every count is a plain one.
+        count = raw if type(raw) is int and raw > 0 else to_count(raw)
         if count is None or count > MOST_PIECES:
             # A snapshot that is wrong in one place would look as if goods had left: keep the last good one instead.
             raise MalformedMessageError("count_invalid")

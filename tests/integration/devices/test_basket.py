@@ -60,8 +60,8 @@ def test_a_snapshot_replaces_the_contents_and_tells_the_differences(basket: Bask
         BasketEvent(EventKind.ITEM_ADDED, 1, Decimal(18000), "WTMN"),
     )
     assert basket.apply_update(update(MLON=1), NOON) == (
-        BasketEvent(EventKind.ITEM_REMOVED, 1, Decimal(10800), "MLON"),
         BasketEvent(EventKind.ITEM_REMOVED, 1, Decimal(18000), "WTMN"),
+        BasketEvent(EventKind.ITEM_REMOVED, 1, Decimal(10800), "MLON"),
     )
     assert (basket.items, basket.total, basket.basket_id) == (1, Decimal(10800), 1)
 
