@@ -1,6 +1,8 @@
 """What the client offers beyond the plain message: wildcards, last will, MQTT 5.0, flow control, callbacks."""
 
 import json
+import os
+import signal
 import threading
 from collections import Counter
 from pathlib import Path
@@ -459,3 +461,37 @@ def test_qos_0_held_back_survives_a_lost_connection(broker: Mosquitto, make_clie
     wait_for(lambda: client.statistics().reconnects == 1)
     client.resume()
     assert messages.wait(1) == [("a", b"held")]
+
+
+def test_a_message_above_the_brokers_limit_is_refused_and_does_not_close_the_connection_for_ever(
+    tmp_path: Path, fast_path: bool
+) -> None:
+    with (
+        Mosquitto(tmp_path, settings=("max_packet_size 2000",)) as broker,
+        MQTTProtocol("127.0.0.1", port=broker.port, timeout=5, fast_path=fast_path) as client,
+    ):
+        with pytest.raises(ProtocolValidationError, match="packets of 2000 bytes"):
+            client.publish("a", b"x" * 3000)
+        codes: Collected[tuple[str, int]] = Collected()
+        prepared = client.prepare("a")
+        assert client.publish_prepared(prepared, b"x" * 3000, lambda token, code: codes.add((token, code)), "large")
+        assert client.publish_prepared(prepared, b"x" * 1900, lambda token, code: codes.add((token, code)), "small")
+        assert client.publish_prepared(client.prepare("a", qos=0), b"x" * 3000) is False
+        # 0x10: taken, and nobody has subscribed.
+        assert codes.wait(2) == [("large", 0x95), ("small", 0x10)]
+        assert client.statistics().refused == 2
+        assert client.statistics().connections_lost == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows cannot stop a process without ending it")
+def test_a_broker_that_hangs_is_noticed_by_the_heartbeat(broker: Mosquitto, make_client: MakeClient) -> None:
+    client = make_client(keepalive=1, reconnect_initial_delay=0.05, reconnect_max_delay=0.1)
+    reasons: Collected[str] = Collected()
+    client.callbacks.disconnected = reasons.add
+    client.connect()
+    os.kill(broker.process_id, signal.SIGSTOP)
+    try:
+        assert reasons.wait(1)
+    finally:
+        os.kill(broker.process_id, signal.SIGCONT)
+    wait_for(lambda: client.statistics().reconnects >= 1)

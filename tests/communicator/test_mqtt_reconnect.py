@@ -1,6 +1,7 @@
 """What a client does when its broker goes away and comes back."""
 
 import os
+import socket
 import threading
 from collections import defaultdict
 from functools import partial
@@ -196,6 +197,25 @@ def test_a_subscription_ended_while_away_stays_ended(broker: Mosquitto, make_cli
     wanted.wait(2)
     assert unwanted.items == []
     assert client.statistics().unhandled == 0
+
+
+def test_a_broker_that_once_took_5_0_and_now_just_closes_is_not_taken_for_an_old_one(
+    broker: Mosquitto, make_client: MakeClient
+) -> None:
+    client = make_client(**QUICK)
+    client.connect()
+    assert client._session.version5
+    broker.kill()
+    wait_for(lambda: not client.is_connected)
+    with socket.create_server(("127.0.0.1", broker.port)) as closing:
+        closing.settimeout(10)
+        for _ in range(2):
+            connection, _ = closing.accept()
+            connection.recv(4096)
+            connection.close()
+    broker.start()
+    wait_for(lambda: client.is_connected)
+    assert client._session.version5
 
 
 @pytest.mark.timeout(1200)

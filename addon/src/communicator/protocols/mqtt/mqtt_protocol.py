@@ -286,9 +286,14 @@ class MQTTProtocol(PubSubProtocol):
                 correlation_data=correlation_data,
                 content_type=content_type,
             )
+        payload = _payload_bytes(message)
+        if (limit := self._session.packet_limit(prepared, payload)) is not None:
+            raise ProtocolValidationError(
+                f"the broker takes packets of {limit} bytes; {len(payload)} bytes on {prepared.topic!r} are too many"
+            )
         if self.config.mode == "blocking" and qos and not self._inside:
-            return self._publish_confirmed(prepared, _payload_bytes(message))
-        return self._taken(prepared, self._session.publish(prepared, _payload_bytes(message), None))
+            return self._publish_confirmed(prepared, payload)
+        return self._taken(prepared, self._session.publish(prepared, payload, None))
 
     def prepare(
         self, topic: str, qos: int = 1, retain: bool = False, message_expiry: int | None = None

@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -31,6 +32,9 @@ _logger = logging.getLogger(__name__)
 
 FILTERS_A_PACKET = 64
 SESSION_TAKEN_OVER = 0x8E
+PACKET_TOO_LARGE = 0x95
+PACKET_OVERHEAD = 10
+"""Bytes of a PUBLISH beside topic, properties and payload, at most: type, length, packet identifier, topic alias."""
 
 LinkFactory = Callable[["Session", bool], Link]
 
@@ -67,6 +71,8 @@ class Session:
         self._taken_over = False
         self._refused = False
         self._ended_early = False
+        self._version_known = False  # a broker that once took 5.0 and now just closes is in trouble, not old
+        self._maximum_packet = sys.maxsize
         self._requests: dict[int, _Request] = {}
         self._last_request = 0
         self._ended_offline: set[str] = set()
@@ -86,9 +92,13 @@ class Session:
         """Send or queue one message; False when it was neither, which is counted."""
         with self.lock:
             link = self.link if self.state is ConnectionState.CONNECTED else None
+            refused: list[OutgoingMessage] = []
             if prepared.qos == 0:
                 if link is None:
                     self.counters.dropped_offline += 1
+                    return False
+                if self.packet_limit(prepared, payload) is not None:
+                    self.counters.refused += 1
                     return False
                 if not link.publish_at_most_once(prepared, payload):
                     self.counters.dropped_queue_full += 1
@@ -100,9 +110,15 @@ class Session:
                     return False
                 if link is None:
                     return True
-                self._pump(link)
+                refused = self._pump(link)
+        self._refuse(refused)
         self.wake()
         return True
+
+    def packet_limit(self, prepared: PreparedPublish, payload: bytes) -> int | None:
+        """Return the broker's Maximum Packet Size when a message is above it, else None."""
+        size = len(payload) + len(prepared.topic_part) + len(prepared.properties_part) + PACKET_OVERHEAD
+        return self._maximum_packet if size > self._maximum_packet else None
 
     def acknowledge(self, delivery: int) -> None:
         """Acknowledge a delivery; one of an earlier connection does nothing but count."""
@@ -176,6 +192,7 @@ class Session:
         self.stopping = False
         self.failure = None
         self.version5 = self.config.protocol_version != "3.1.1"
+        self._version_known = False
         self.drop_link()
         self._backoff.reset()
 
@@ -214,7 +231,7 @@ class Session:
             self.stood
             or not self.version5
             or self.config.protocol_version is not None
-            or not (isinstance(self.failure, ProtocolVersionError) or self._ended_early)
+            or not (isinstance(self.failure, ProtocolVersionError) or (self._ended_early and not self._version_known))
             or self.stopping
         ):
             return False
@@ -314,16 +331,18 @@ class Session:
             reconnected = self.counters.connects > 0
             self.counters.connects += 1
             self.counters.reconnects += reconnected
-            self.stood = True
+            self.stood = self._version_known = True
+            self._maximum_packet = getattr(properties, "MaximumPacketSize", sys.maxsize)
             self.failure = None
             self._restore(link, session_present)
             for message in again:
                 link.publish(message, session_present)
             self.counters.resent += len(again)
-            self._pump(link)
+            refused = self._pump(link)
             connecting, self.connecting = self.connecting, None
         if connecting is not None and not connecting.done():
             connecting.set_result(None)
+        self._refuse(refused)
         self._call(self.callbacks.connected)
 
     def refused(self, reason_code: int, name: str, explanation: str | None) -> None:
@@ -398,28 +417,42 @@ class Session:
                 self.counters.acknowledged += 1
             else:
                 self.counters.refused += 1
-            if self.outbox.waiting and self.link is not None:
-                self._pump(self.link)
+            refused = self._pump(self.link) if self.outbox.waiting and self.link is not None else []
             drained = bool(self._drained) and not self.outbox.in_flight
-        if reason_code >= FAILURE:
-            _logger.warning(
-                "the broker refused a message on %r: reason code %#04x", message.prepared.topic, reason_code
-            )
-        if message.settled is not None:
-            try:
-                message.settled(reason_code)
-            except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
-                self.dispatcher.failed(message.prepared.topic, error)
+        self._settle(message, reason_code)
+        if refused:
+            self._refuse(refused)
         if drained:
             self._release_drained()
 
     # ------------------------------------------------------------------ inside
 
-    def _pump(self, link: Link) -> None:
+    def _pump(self, link: Link) -> list[OutgoingMessage]:
+        """Send what the window has room for; return what the broker would close the connection for, again and again."""
         outbox = self.outbox
+        refused = []
         while (message := outbox.next_to_send()) is not None:
-            self.counters.sent += 1
-            link.publish(message, False)
+            if self.packet_limit(message.prepared, message.payload) is None:
+                self.counters.sent += 1
+                link.publish(message, False)
+            else:
+                outbox.settle(message.identifier)
+                refused.append(message)
+        return refused
+
+    def _settle(self, message: OutgoingMessage, reason_code: int) -> None:
+        if reason_code >= FAILURE:
+            _logger.warning("a message on %r was refused: reason code %#04x", message.prepared.topic, reason_code)
+        if message.settled is not None:
+            try:
+                message.settled(reason_code)
+            except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
+                self.dispatcher.failed(message.prepared.topic, error)
+
+    def _refuse(self, messages: list[OutgoingMessage]) -> None:
+        for message in messages:
+            self.counters.refused += 1
+            self._settle(message, PACKET_TOO_LARGE)
 
     def _early_end(self, reason: str) -> ProtocolError:
         error = self.link.error if self.link is not None else None
