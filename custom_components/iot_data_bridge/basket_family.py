@@ -26,6 +26,8 @@ SITE_SECONDS = 1.0
 # Home Assistant enables at most 10,000 entities of one entry. A basket has 15; from here on new ones have the 9 that
 # every shop needs, which leaves room for 1,000 baskets, and the user can enable the others.
 MOST_FULL_BASKETS = 150
+# A publisher that invents roots must not fill the registries; more baskets than this have no enabled entities anyway.
+MOST_BASKETS = 2000
 
 _KEY_PREFIX = "basket:"
 _UPDATE_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_UPDATE])
@@ -122,7 +124,8 @@ class BasketFamily(DeviceFamily):
         except MalformedMessageError as error:
             self._house.refuse(Channel.BASKET_UPDATE, message, error)
             return
-        device = self._device(message.topic[:-_UPDATE_TAIL])
+        if (device := self._device(Channel.BASKET_UPDATE, message, message.topic[:-_UPDATE_TAIL])) is None:
+            return
         basket = device.basket
         details = len(basket.details)
         events = basket.apply_update(update, dt_util.utcnow())
@@ -142,7 +145,8 @@ class BasketFamily(DeviceFamily):
         except MalformedMessageError as error:
             self._house.refuse(Channel.BASKET_COMMAND, message, error)
             return
-        device = self._device(message.topic[:-_COMMAND_TAIL])
+        if (device := self._device(Channel.BASKET_COMMAND, message, message.topic[:-_COMMAND_TAIL])) is None:
+            return
         basket = device.basket
         shown_total = basket.shown_total
         events = basket.apply_command(command, dt_util.utcnow())
@@ -162,7 +166,9 @@ class BasketFamily(DeviceFamily):
             return
         if online is None:
             return
-        device = self._device(message.topic[:-_AVAILABILITY_TAIL])
+        device = self._device(Channel.BASKET_AVAILABILITY, message, message.topic[:-_AVAILABILITY_TAIL])
+        if device is None:
+            return
         # A retained one tells how things are, not that the basket did something just now.
         if message.retain:
             device.basket.online = online
@@ -170,9 +176,12 @@ class BasketFamily(DeviceFamily):
             device.basket.apply_availability(online, dt_util.utcnow())
         self._changed(device, ())
 
-    def _device(self, root: str) -> BasketDevice:
+    def _device(self, channel: Channel, message: ReceiveMessage, root: str) -> BasketDevice | None:
         device = self.by_root.get(root)
         if device is None:
+            if len(self.by_root) >= MOST_BASKETS:
+                self._house.refuse(channel, message, MalformedMessageError("too_many_baskets"))
+                return None
             device = self._add(Basket(root, self._prices, self._settings.rules))
             self._house.build(device)
             self._count_soon()

@@ -314,3 +314,24 @@ async def test_a_large_site_enables_what_every_shop_needs(
     assert len(entities) == 30
     # 150 full baskets, 850 lean ones and the site stay below Home Assistant's 10,000 entities of one entry.
     assert 150 * 15 + 850 * (15 - len(disabled)) + 6 <= 10_000
+
+
+async def test_invented_baskets_come_to_an_end(
+    hass: HomeAssistant, say: Say, site: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(basket_family, "MOST_BASKETS", 1)
+    for number in (1, 2):
+        say(f"basket/{number}/update", '{"list":{}}')
+        say(f"basket/{number}/status", "start")
+        say(f"basket/{number}/availability", "online")
+    await hass.async_block_till_done()
+    assert list(site.runtime_data.baskets.by_root) == ["basket/1"]
+    assert {reason for _, reason in site.runtime_data.refused} == {"too_many_baskets"}
+    assert sum(site.runtime_data.refused.values()) == 3
+
+
+async def test_what_one_message_changes_has_one_cause(hass: HomeAssistant, say: Say, show: Show) -> None:
+    say("basket/1/update", '{"id":1,"list":{}}')
+    await hass.async_block_till_done()
+    say("basket/1/update", '{"id":1,"list":{"MLON":1}}')
+    assert show("sensor.basket_1_items").context is show("sensor.basket_1_total_price").context

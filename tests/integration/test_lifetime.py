@@ -1,5 +1,6 @@
 """How devices come, survive restarts, and go."""
 
+import copy
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
@@ -325,3 +326,27 @@ async def test_the_system_information_counts(hass: HomeAssistant, site: MockConf
     say("basket/1/status", "start")
     info = await get_system_health_info(hass, DOMAIN)
     assert info == {"sites": 1, "broker_connected": True, "baskets": 1, "products": 0, "refused_messages": 1}
+
+
+@pytest.mark.usefixtures("prices")
+async def test_what_was_stored_comes_back_in_another_home_assistant(
+    hass: HomeAssistant,
+    site: MockConfigEntry,
+    entry: MockConfigEntry,
+    say: Say,
+    show: Show,
+    hass_storage: dict[str, Any],
+) -> None:
+    say("basket/1/status", "start")
+    say("basket/1/update", '{"id":1,"list":{"MLON":2}}')
+    await flush_store(site.runtime_data._store)
+    stored = copy.deepcopy(hass_storage[f"{DOMAIN}.{ENTRY_ID}"])
+    # As after a power cut: what came after the last write is gone, what was written is all there is.
+    say("basket/1/status", "end")
+    say("basket/1/update", '{"id":1,"list":{}}')
+    await hass.config_entries.async_unload(entry.entry_id)
+    hass_storage[f"{DOMAIN}.{ENTRY_ID}"] = stored
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    assert show("sensor.basket_1_session").state == "active"
+    assert show("sensor.basket_1_total_price").state == "21600"
