@@ -1,6 +1,7 @@
 """How devices come, survive restarts, and go."""
 
 import copy
+import json
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
@@ -350,3 +351,32 @@ async def test_what_was_stored_comes_back_in_another_home_assistant(
     await hass.async_block_till_done()
     assert show("sensor.basket_1_session").state == "active"
     assert show("sensor.basket_1_total_price").state == "21600"
+
+
+ODD = ("x" * 300, "가나다", "a b", "'\"{}", "\u202e", "%s", "..", "{name}")
+ODD_OBJECTS = (
+    {"object": "{o}", "value_type": "float"},
+    {"object": "o" * 300},
+    {"object": "x", "value_type": "float", "device_class": "enum", "unit": "x", "state_class": "total"},
+    {"object": "t", "value_type": "float", "device_class": "timestamp"},
+    {"object": "m", "value_type": "float", "device_class": "monetary", "unit": "KRW", "state_class": "measurement"},
+    {"object": "e", "value_type": "int", "device_class": "energy", "unit": "kWh", "state_class": "measurement"},
+)
+
+
+@pytest.mark.usefixtures("site")
+async def test_odd_names_and_descriptions_are_no_fault(
+    hass: HomeAssistant, say: Say, show: Show, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ODD:
+        say(f"basket/{name}/update", '{"list":{"MLON":1,"{x}":2}}')
+    say(f"octoprint/status/{'z' * 400}", '{"state":{"text":"Printing"}}')
+    device = {"id": "d", "name": "n" * 500, "objects": ODD_OBJECTS}
+    say("iot_data_bridge/b/catalog", json.dumps({"devices": [device]}))
+    await hass.async_block_till_done()
+    values = {"{o}": 1e300, "x": 1, "t": 5, "m": 5, "e": 3, "o" * 300: "v" * 400}
+    say("iot_data_bridge/b/state/d", json.dumps({"values": values}))
+    await hass.async_block_till_done()
+    assert show("sensor.basket_ganada_items").state == "3"
+    assert "ERROR" not in caplog.text
+    assert "Traceback" not in caplog.text
