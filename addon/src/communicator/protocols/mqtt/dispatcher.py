@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from paho.mqtt.properties import Properties
 
@@ -26,17 +26,26 @@ class Dispatcher:
         self._counters = counters
         self._tell_broker = acknowledge
 
-    def recipients(self, topic_bytes: bytes) -> Recipients:
+    def recipients(self, topic_bytes: bytes, identifiers: Sequence[int] = ()) -> Recipients:
         """Return who wants a topic's messages: one look-up for a topic that came before.
+
+        `identifiers` are those of the subscriptions that the broker names, if it does.
 
         Raises:
             UnicodeDecodeError: the topic is not UTF-8.
         """
-        remembered = self.subscriptions.remembered.get(topic_bytes)
+        # A topic has no null character, so that nothing else makes the same key.
+        if not identifiers:
+            key = topic_bytes
+        elif isinstance(identifiers, bytes):
+            key = topic_bytes + b"\0" + identifiers
+        else:
+            key = b"\0\0".join((topic_bytes, *(b"%d" % identifier for identifier in identifiers)))
+        remembered = self.subscriptions.remembered.get(key)
         if remembered is not None:
             return remembered
         with self._lock:
-            return self.subscriptions.find(topic_bytes)
+            return self.subscriptions.find(topic_bytes, identifiers, key)
 
     def deliver(  # noqa: C901 -- once for each message: a call costs more than a branch
         self, recipients: Recipients, payload: bytes, command: int, identifier: bytes, properties: Properties | None

@@ -33,6 +33,7 @@ from communicator.protocols.mqtt.frames import (
     PUBREC_HEAD,
     PUBREL,
     PUBREL_HEAD,
+    SUBSCRIPTION_IDENTIFIER,
     PreparedPublish,
     decode_length,
     encode_publish,
@@ -278,15 +279,22 @@ class FastLink(Link):
             position += 2
         self._check(position <= following and qos < 3)  # noqa: PLR2004 -- QoS 3 does not exist
         properties: Properties | None = None
+        identifiers: Sequence[int] = ()
         if self.version5:
-            size = data[position] if position < following else 0xFF
+            self._check(position < following)
+            size = data[position]
             if size == 0:
                 position += 1
+            elif size == 2 and data[position + 1] == SUBSCRIPTION_IDENTIFIER and data[position + 2] < 0x80:  # noqa: PLR2004
+                # Nothing but the number of the subscription, in one byte: what nearly every message has.
+                identifiers = data[position + 2 : position + 3]
+                position += 3
             else:
                 properties, position = self._read_properties(data, position, following)
                 topic_bytes = self._aliases.resolve(topic_bytes, properties)
-        self._check(bool(topic_bytes))
-        recipients = self._dispatcher.recipients(topic_bytes)
+                identifiers = getattr(properties, "SubscriptionIdentifier", ())
+        self._check(bool(topic_bytes) and position <= following)
+        recipients = self._dispatcher.recipients(topic_bytes, identifiers)
         if qos == 2:  # noqa: PLR2004
             with self._lock:
                 sent = self._received.get(identifier)
@@ -407,8 +415,10 @@ class FastLink(Link):
             self._frames.append(PUBREC_HEAD + identifier)
 
     @override
-    def subscribe(self, filters: Sequence[tuple[str, int]], request: int, restored: bool) -> None:
-        self._ask_to_subscribe(filters, request, restored)
+    def subscribe(
+        self, filters: Sequence[tuple[str, int]], request: int, restored: bool, identifier: int | None = None
+    ) -> None:
+        self._ask_to_subscribe(filters, request, restored, identifier)
 
     @override
     def unsubscribe(self, filters: Sequence[str], request: int) -> None:

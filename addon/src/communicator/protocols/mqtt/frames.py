@@ -32,6 +32,7 @@ MAXIMUM_EXPIRY = 4_294_967_295
 FAILURE = 0x80
 """Reason codes from here on are failures (MQTT 5.0, section 2.4)."""
 
+SUBSCRIPTION_IDENTIFIER = 0x0B
 _TOPIC_ALIAS = 0x23
 _LENGTH_BYTES = 4
 

@@ -158,8 +158,10 @@ class Link(ABC):
         """Send PUBACK, or what takes its place at QoS 2."""
 
     @abstractmethod
-    def subscribe(self, filters: Sequence[tuple[str, int]], request: int, restored: bool) -> None:
-        """Send SUBSCRIBE; its answer comes as `confirmed(request, …)`.
+    def subscribe(
+        self, filters: Sequence[tuple[str, int]], request: int, restored: bool, identifier: int | None = None
+    ) -> None:
+        """Send SUBSCRIBE; its answer comes as `confirmed(request, …)`. MQTT 5.0 has one identifier for all its filters.
 
         `restored` asks a broker that still has the subscription not to send its retained messages again.
         """
@@ -251,13 +253,20 @@ class Link(ABC):
         while self._happened:
             self._happened.popleft()()
 
-    def _ask_to_subscribe(self, filters: Sequence[tuple[str, int]], request: int, restored: bool) -> None:
+    def _ask_to_subscribe(
+        self, filters: Sequence[tuple[str, int]], request: int, restored: bool, number: int | None
+    ) -> None:
         if self.version5:
             handling = (
                 SubscribeOptions.RETAIN_SEND_IF_NEW_SUB if restored else SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
             )
+            properties = None
+            if number is not None:
+                properties = new_properties(PacketTypes.SUBSCRIBE)
+                properties.SubscriptionIdentifier = number
             _, identifier = self._client.subscribe(
-                [(name, SubscribeOptions(qos=qos, retainHandling=handling)) for name, qos in filters]
+                [(name, SubscribeOptions(qos=qos, retainHandling=handling)) for name, qos in filters],
+                properties=properties,
             )
         else:
             _, identifier = self._client.subscribe(list(filters))

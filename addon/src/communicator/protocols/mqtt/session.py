@@ -73,6 +73,7 @@ class Session:
         self._ended_early = False
         self._version_known = False  # a broker that once took 5.0 and now just closes is in trouble, not old
         self._maximum_packet = sys.maxsize
+        self._identifiers = False  # the broker names the subscription that a message is sent for
         self._requests: dict[int, _Request] = {}
         self._last_request = 0
         self._ended_offline: set[str] = set()
@@ -134,7 +135,7 @@ class Session:
                 return None
             answer: Future[None] = Future()
             subscription = self.dispatcher.subscriptions.open(topic_filter, qos)
-            self.link.subscribe([(topic_filter, subscription.qos)], self._request((topic_filter,), answer), False)
+            self._subscribe(self.link, [subscription], answer, restored=False)
         self.wake()
         return answer
 
@@ -333,6 +334,7 @@ class Session:
             self.counters.reconnects += reconnected
             self.stood = self._version_known = True
             self._maximum_packet = getattr(properties, "MaximumPacketSize", sys.maxsize)
+            self._identifiers = link.version5 and bool(getattr(properties, "SubscriptionIdentifierAvailable", 1))
             self.failure = None
             self._restore(link, session_present)
             for message in again:
@@ -473,11 +475,19 @@ class Session:
         self._requests[self._last_request] = _Request(filters, answer)
         return self._last_request
 
+    def _subscribe(
+        self, link: Link, subscriptions: Sequence[Subscription], answer: Future[None] | None, *, restored: bool
+    ) -> None:
+        filters = [(subscription.topic_filter, subscription.qos) for subscription in subscriptions]
+        request = self._request(tuple(name for name, _ in filters), answer)
+        link.subscribe(filters, request, restored, subscriptions[0].identifier if self._identifiers else None)
+
     def _restore(self, link: Link, session_present: bool) -> None:
-        filters = [(subscription.topic_filter, subscription.qos) for subscription in self.dispatcher.subscriptions]
-        for start in range(0, len(filters), FILTERS_A_PACKET):
-            some = filters[start : start + FILTERS_A_PACKET]
-            link.subscribe(some, self._request(tuple(name for name, _ in some), None), self.counters.connects > 1)
+        subscriptions = list(self.dispatcher.subscriptions)
+        # A packet has one identifier for all its filters.
+        step = 1 if self._identifiers else FILTERS_A_PACKET
+        for start in range(0, len(subscriptions), step):
+            self._subscribe(link, subscriptions[start : start + step], None, restored=self.counters.connects > 1)
         if session_present:
             ended = sorted(self._ended_offline)
             for start in range(0, len(ended), FILTERS_A_PACKET):

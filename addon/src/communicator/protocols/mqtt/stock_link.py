@@ -155,11 +155,13 @@ class StockLink(Link):
         self._commands.append(lambda: self._ignore(self._client.ack(int.from_bytes(identifier), qos)))
 
     @override
-    def subscribe(self, filters: Sequence[tuple[str, int]], request: int, restored: bool) -> None:
+    def subscribe(
+        self, filters: Sequence[tuple[str, int]], request: int, restored: bool, identifier: int | None = None
+    ) -> None:
         if self._accepting:
-            self._ask_to_subscribe(filters, request, restored)
+            self._ask_to_subscribe(filters, request, restored, identifier)
         else:
-            self._commands.append(lambda: self._ask_to_subscribe(filters, request, restored))
+            self._commands.append(lambda: self._ask_to_subscribe(filters, request, restored, identifier))
 
     @override
     def unsubscribe(self, filters: Sequence[str], request: int) -> None:
@@ -209,7 +211,7 @@ class StockLink(Link):
     def _deliver(self, message: MQTTMessage) -> None:
         topic_bytes = message.topic.encode()
         dispatcher = self._session.dispatcher
-        recipients = dispatcher.recipients(topic_bytes)
+        recipients = dispatcher.recipients(topic_bytes, getattr(message.properties, "SubscriptionIdentifier", ()))
         command = PUBLISH | (DUPLICATE if message.dup else 0) | message.qos << 1 | (RETAIN if message.retain else 0)
         identifier = message.mid.to_bytes(2)
         dispatcher.deliver(recipients, bytes(message.payload), command, identifier, message.properties)

@@ -1,6 +1,6 @@
 """Who wants which messages: subscriptions by topic filter, and the handlers of a topic, found once and remembered."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from communicator.interfaces.protocol import MessageCallback
@@ -34,6 +34,7 @@ class Subscription:
 
     topic_filter: str
     qos: int
+    identifier: int  # MQTT 5.0: the broker names it with each message that the subscription is the reason for
     callbacks: list[MessageCallback] = field(default_factory=list)
     routes: list[FrameHandler] = field(default_factory=list)
     observers: list[MessageHandler] = field(default_factory=list)
@@ -65,11 +66,12 @@ class Recipients:
 class Subscriptions:
     """All subscriptions of a client. Not thread-safe: the client's lock guards all but `remembered.get`."""
 
-    __slots__ = ("_by_filter", "_trie", "remembered")
+    __slots__ = ("_by_filter", "_last_identifier", "_trie", "remembered")
 
     def __init__(self) -> None:
         self._by_filter: dict[str, Subscription] = {}
         self._trie: TopicTrie[Subscription] = TopicTrie()
+        self._last_identifier = 0
         self.remembered: dict[bytes, Recipients] = {}
 
     def __iter__(self) -> Iterator[Subscription]:
@@ -89,7 +91,8 @@ class Subscriptions:
         matched = check_filter(topic_filter)
         subscription = self._by_filter.get(topic_filter)
         if subscription is None:
-            subscription = self._by_filter[topic_filter] = Subscription(topic_filter, qos)
+            self._last_identifier += 1
+            subscription = self._by_filter[topic_filter] = Subscription(topic_filter, qos, self._last_identifier)
             self._trie.add(matched, subscription)
         subscription.qos = max(subscription.qos, qos)
         self.remembered = {}
@@ -112,14 +115,19 @@ class Subscriptions:
         self._trie.remove(check_filter(topic_filter), subscription)
         return True
 
-    def find(self, topic_bytes: bytes) -> Recipients:
-        """Return who wants a topic's messages, and remember it.
+    def find(self, topic_bytes: bytes, identifiers: Sequence[int], key: bytes) -> Recipients:
+        """Return who wants a topic's messages, and remember it under `key`.
+
+        Where subscriptions overlap, a broker of MQTT 5.0 may send a message once for each of them and name it: then
+        only that one's callbacks are meant. An identifier of an earlier program's subscription means nothing.
 
         Raises:
             UnicodeDecodeError: the topic is not UTF-8.
         """
         topic = topic_bytes.decode()
         matching = self._trie.match(topic)
+        named = [subscription for subscription in matching if subscription.identifier in identifiers]
+        matching = named or matching
         recipients = Recipients(
             topic,
             tuple(callback for subscription in matching for callback in subscription.callbacks),
@@ -128,5 +136,5 @@ class Subscriptions:
         )
         if len(self.remembered) >= MAXIMUM_REMEMBERED_TOPICS:
             self.remembered = {}
-        self.remembered[topic_bytes] = recipients
+        self.remembered[key] = recipients
         return recipients
