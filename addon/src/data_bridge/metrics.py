@@ -39,6 +39,7 @@ class Metrics:
             "backlog": transport.backlog + self._letters.waiting,
             "latency_p50_ms": p50,
             "latency_p99_ms": p99,
+            "traces_not_written": transport.unwritten,
             "traces_remembered": len(self._pipeline.deduplication),
             "traces_forgotten_early": self._pipeline.deduplication.early_turns,
             "states_sent": self._announcer.states_sent,

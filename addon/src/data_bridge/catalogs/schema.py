@@ -44,6 +44,12 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _key(value: str) -> str:
+    if "\x1f" in value:
+        raise ValueError("must not hold the control character U+001F")
+    return value
+
+
 type Name = Annotated[str, AfterValidator(_name), Field(max_length=1024)]
 type DeviceId = Annotated[str, AfterValidator(_device_id), Field(max_length=256)]
 type AnyValueType = Annotated[ValueType, BeforeValidator(_value_type)]
@@ -83,8 +89,8 @@ class MappingRule(Presentation):
 
     object: Name
     value_type: AnyValueType
-    equip_tag: str | None = None
-    message_id: str | None = None
+    equip_tag: Annotated[str, AfterValidator(_key)] | None = None
+    message_id: Annotated[str, AfterValidator(_key)] | None = None
     topic: Annotated[str, AfterValidator(_filter)] | None = None
     path: Annotated[str, AfterValidator(_path)] | None = None
     qos: QoS = 1

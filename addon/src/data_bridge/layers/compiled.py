@@ -17,6 +17,8 @@ type Prepare = Callable[[str, int, bool], PreparedPublish]
 
 # Topics that a wildcard met are remembered with their rules; a flood of new topics must not fill the memory.
 _REMEMBERED_TOPICS = 20_000
+# No tag holds it: schema.py refuses it.
+KEY_SEPARATOR = "\x1f"
 
 
 class DeviceState:
@@ -39,9 +41,12 @@ class Output:
     topic: str
     qos: int
     prepared: PreparedPublish | None
-    state: DeviceState
+    state: DeviceState | None  # None: not announced
     template: PayloadTemplate | None = None
     retain: bool = False
+
+
+type Target = tuple[PreparedPublish, DeviceState | None, Output]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +54,14 @@ class Route:
     """An object's way to its devices. `head` is its payload up to the value.
 
     `targets` is what the hot path needs where all outputs get the same payload with the same QoS; else it is empty.
-    `answered` tells that the broker confirms each (QoS 1).
+    `answered` tells that the broker confirms each (QoS 1). With many thousand rules every object that a message touches
+    is a wait for memory, so what is needed for each message is here, and the outputs themselves are not looked at.
     """
 
     object: str
     head: bytes
     outputs: tuple[Output, ...]
-    targets: tuple[tuple[PreparedPublish, Output], ...]
+    targets: tuple[Target, ...]
     answered: bool
 
 
@@ -64,13 +70,13 @@ def make_route(name: str, outputs: tuple[Output, ...]) -> Route:
     answered = all(each.qos for each in outputs)
     alike = answered or not any(each.qos for each in outputs)
     alike = alike and all(each.prepared is not None and each.template is None for each in outputs)
-    targets = tuple((each.prepared, each) for each in outputs if alike and each.prepared is not None)
+    targets = tuple((each.prepared, each.state, each) for each in outputs if alike and each.prepared is not None)
     return Route(name, encode_head(name), outputs, targets, answered)
 
 
 @dataclass(frozen=True, slots=True)
 class EnvelopeRule:
-    """What an envelope's key leads to."""
+    """What an envelope's key leads to; see `envelope_key`."""
 
     rule: Rule
     cast: Cast
@@ -96,7 +102,7 @@ class CompiledCatalog:
     """Everything that the hot path looks up. Swapped as a whole between two messages."""
 
     catalog: Catalog
-    envelope_rules: dict[tuple[Raw, Raw], EnvelopeRule]
+    envelope_rules: dict[str, EnvelopeRule]
     routes: dict[str, Route]
     filters: dict[str, int]  # the topic rules' filters with their QoS, without those that another covers
     _tree: FilterTree[Rule]
@@ -124,6 +130,11 @@ class CompiledCatalog:
         return TopicRule(rule, rule.cast, get, name, self.routes.get(name))
 
 
+def envelope_key(equip_tag: str, message_id: str) -> str:
+    """Return the key of an envelope rule: one text is compared faster than a pair."""
+    return equip_tag + KEY_SEPARATOR + message_id
+
+
 def encode_head(name: str) -> bytes:
     """Return the standard payload of an object up to its value: `{"object":"GPS.Latitude","value":`."""
     return orjson.dumps({"object": name, "value": 0})[:-2]
@@ -137,15 +148,16 @@ def compile_catalog(
     `states` outlives reloads; the values of objects that are not `announced` (None: all are) go to none of them.
     """
     routes = _Resolver(catalog, prepare, states, announced).routes()
-    envelope_rules: dict[tuple[Raw, Raw], EnvelopeRule] = {}
+    envelope_rules: dict[str, EnvelopeRule] = {}
     tree: FilterTree[Rule] = FilterTree()
     filters: dict[str, int] = {}
     for rule in catalog.rules:
         if rule.topic is not None:
             tree.add(rule.topic, rule)
             filters[rule.topic] = max(rule.qos, filters.get(rule.topic, 0))
-        else:
-            envelope_rules[rule.equip_tag, rule.message_id] = EnvelopeRule(rule, rule.cast, routes[rule.object])
+        elif rule.equip_tag is not None and rule.message_id is not None:
+            key = envelope_key(rule.equip_tag, rule.message_id)
+            envelope_rules[key] = EnvelopeRule(rule, rule.cast, routes[rule.object])
     return CompiledCatalog(catalog, envelope_rules, routes, uncovered(filters), tree)
 
 
@@ -163,9 +175,6 @@ class _Resolver:
         self._prepare = prepare
         self._states = states
         self._announced = announced
-        # Always dirty, so nobody ever announces it: the hot path need not ask.
-        self._unannounced = DeviceState("")
-        self._unannounced.dirty = True
         self._prepared: dict[tuple[str, int, bool], PreparedPublish] = {}
 
     def routes(self) -> dict[str, Route]:
@@ -179,7 +188,7 @@ class _Resolver:
         if state is None:
             state = self._states[identifier] = DeviceState(identifier)
         if self._announced is not None and name not in self._announced:
-            state = self._unannounced
+            state = None
         mqtt = self._catalog.devices[identifier].mqtt
         if mqtt is None:
             return Output(identifier, "", 0, None, state)

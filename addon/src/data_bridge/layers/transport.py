@@ -18,8 +18,6 @@ from data_bridge.reasons import Reason
 # MQTT 5 reason codes from here on are failures.
 FAILURE = 0x80
 _BACKLOG_PAUSE = 0.002
-# How long identities of delivered messages may wait in memory before they are written.
-_WRITE_PAUSE = 0.01
 _MOST_HELD = 10_000
 
 
@@ -91,11 +89,12 @@ class Transport:
         self.finished = 0  # messages
         self.retried = 0  # deliveries
         self.dead_lettered = 0  # deliveries
+        self.unwritten = 0  # times that the disk did not take the identities of what was delivered
         # Devices whose state changed since the announcer last looked.
         self.changed: list[DeviceState] = []
         self._connection = connection
         self._publish = connection.publish_prepared
-        self._acknowledge = connection.acknowledge
+        self._acknowledge = self._acknowledge_later if deduplication.persistent else connection.acknowledge
         self._counts = self.histogram.counts
         self._seen = deduplication
         self._remember = deduplication.enabled
@@ -109,6 +108,7 @@ class Transport:
         self._timers: set[asyncio.TimerHandle] = set()
         self._paused = False
         self._writing = False
+        self._answers: list[int] = []
         self._on_idle: asyncio.Event | None = None
 
     # ------------------------------------------------------------ sending
@@ -124,18 +124,18 @@ class Transport:
         self.mapped += 1
         if identity is not None:
             self.in_flight[identity] = pending
-        for prepared, output in targets:
+        for prepared, state, output in targets:
             token = (pending, output, payload, name, 1)
             if not self._publish(prepared, payload, self._acknowledged, token):
                 self._queue_full(token)
-            state = output.state
-            state.values[name] = value
-            state.changed_ns = started
-            if not state.dirty:
-                state.dirty = True
-                self.changed.append(state)
+            if state is not None:
+                state.values[name] = value
+                state.changed_ns = started
+                if not state.dirty:
+                    state.dirty = True
+                    self.changed.append(state)
 
-    def deliver_unanswered(
+    def deliver_unanswered(  # noqa: C901 -- a call costs more here
         self, route: Route, value: Value, identity: str | None, trace_id: str, delivery: int, started: int
     ) -> None:
         """Do the same with QoS 0, where what was handed to the connection is as delivered as it can be."""
@@ -143,7 +143,7 @@ class Transport:
         name = route.object
         refused: Pending | None = None
         self.mapped += 1
-        for prepared, output in route.targets:
+        for prepared, state, output in route.targets:
             if not self._publish(prepared, payload):
                 if refused is None:
                     refused = Pending(identity, trace_id, delivery, started, 0)
@@ -151,12 +151,12 @@ class Transport:
                         self.in_flight[identity] = refused
                 refused.remaining += 1
                 self._queue_full((refused, output, payload, name, 1))
-            state = output.state
-            state.values[name] = value
-            state.changed_ns = started
-            if not state.dirty:
-                state.dirty = True
-                self.changed.append(state)
+            if state is not None:
+                state.values[name] = value
+                state.changed_ns = started
+                if not state.dirty:
+                    state.dirty = True
+                    self.changed.append(state)
         if refused is not None:
             return
         self.finished += 1
@@ -204,11 +204,12 @@ class Transport:
             for output in route.outputs:
                 payload = plain if output.template is None else output.template(value, pending.trace_id)
                 state = output.state
-                state.values[route.object] = value
-                state.changed_ns = pending.started
-                if not state.dirty:
-                    state.dirty = True
-                    self.changed.append(state)
+                if state is not None:
+                    state.values[route.object] = value
+                    state.changed_ns = pending.started
+                    if not state.dirty:
+                        state.dirty = True
+                        self.changed.append(state)
                 token = (pending, output, payload, route.object, 1)
                 if output.prepared is None:
                     self._give_up(token, Reason.NO_TRANSPORT, "the device is reached over SignalR only")
@@ -227,9 +228,7 @@ class Transport:
     def resend(self, letter: Undelivered, then: Callable[[bool], None]) -> None:
         """Send a dead letter's delivery again, as it was."""
         prepared = self._connection.prepare(letter.topic, letter.qos, letter.retain)
-        output = Output(
-            letter.device, letter.topic, letter.qos, prepared, DeviceState(letter.device), None, letter.retain
-        )
+        output = Output(letter.device, letter.topic, letter.qos, prepared, None, None, letter.retain)
         pending = Pending(None, letter.trace_id, 0, perf_counter_ns(), 1)
         pending.then = then
         self.mapped += 1
@@ -381,13 +380,27 @@ class Transport:
 
     # ------------------------------------------------------------ keeping and ending
 
+    def _acknowledge_later(self, delivery: int) -> None:
+        """Answer when the identity is written: what is answered but not known would be delivered twice after a kill."""
+        self._answers.append(delivery)
+        if not self._writing:
+            self._write_soon()
+
     def _write_soon(self) -> None:
+        # After the packets that are being handled now: one write, and one batch of answers, for all of them.
         self._writing = True
-        self._later(_WRITE_PAUSE, self._write)
+        asyncio.get_running_loop().call_soon(self._write)
 
     def _write(self) -> None:
         self._writing = False
-        self._seen.write()
+        try:
+            self._seen.write()
+        except OSError:
+            # A duplicate after a kill is the lesser evil than to stop here.
+            self.unwritten += 1
+        answers, self._answers = self._answers, []
+        for delivery in answers:
+            self._connection.acknowledge(delivery)
 
     @property
     def open(self) -> int:
@@ -417,4 +430,5 @@ class Transport:
         for handle in self._timers:
             handle.cancel()
         self._timers.clear()
+        self._write()
         self._seen.close()
