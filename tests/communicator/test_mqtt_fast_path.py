@@ -240,10 +240,11 @@ def test_a_damaged_wire_raises_nothing(
         b"\x50\x00",  # PUBREC without
         b"\x00\x00",  # no packet type
         b"\xf0\x00",  # AUTH, which was not asked for
+        b"\x90\x05\x00\x01\x02\x2a\x01",  # SUBACK with another packet's property
     ],
 )
 def test_a_malformed_packet_closes_the_connection_and_is_counted(wire: bytes) -> None:
-    link, received = fed(False)
+    link, received = fed(wire[0] == 0x90)
     link.feed([wire])
     assert not link.is_open()
     assert received == []

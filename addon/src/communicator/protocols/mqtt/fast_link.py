@@ -15,6 +15,7 @@ from typing import override
 from paho.mqtt import MQTTException
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import MQTTException as PropertyException
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -52,7 +53,8 @@ TLS_RECORD_BYTES = 16_384
 UNSENT_BYTES = 16 * 1_048_576
 """Above it a message of QoS 0 is refused: the network does not take what is published."""
 
-_MALFORMED = (ProtocolDecodeError, MQTTException, struct.error, IndexError, KeyError, ValueError)
+# Paho has two exceptions of the name MQTTException.
+_MALFORMED = (ProtocolDecodeError, MQTTException, PropertyException, struct.error, IndexError, KeyError, ValueError)
 
 
 class FastLink(Link):
