@@ -24,6 +24,7 @@ from data_bridge.settings import (
     EgressSettings,
     IngressSettings,
     Settings,
+    load_settings,
 )
 from tests.data_bridge.connections import ScriptedConnection
 
@@ -509,3 +510,48 @@ async def test_at_qos_0_too_a_connection_that_takes_nothing_loses_nothing(unansw
     assert unanswered.connection.acknowledged == [delivery]
     assert "u1" in unanswered.pipeline.deduplication.current
     assert unanswered.pipeline.transport.open == 0
+
+
+# ---------------------------------------------------------------- overlapping filters
+
+
+async def test_a_topic_that_two_filters_match_is_mapped_once_and_answered_by_both(tmp_path: Path) -> None:
+    (tmp_path / "mappings.yaml").write_text(
+        "mappings:\n"
+        "  - {topic: a/+/c, object: One, value_type: integer}\n"
+        "  - {topic: +/b/c, object: Two, value_type: integer}\n"
+    )
+    (tmp_path / "devices.yaml").write_text("objects: {One: [D], Two: [D]}\n")
+    settings = load_settings(None, {"IOT_DATA_BRIDGE_DEDUPLICATION_PERSIST": "false"}).model_copy(
+        update={"data_directory": tmp_path}
+    )
+    connection = ScriptedConnection()
+    files = CatalogFiles(tmp_path / "mappings.yaml", tmp_path / "devices.yaml")
+    pipeline = Pipeline(connection, settings, load(files), lambda *_: None, LimitedLog(lambda *_: None))
+    pipeline.start()
+    for topic_filter in ("a/+/c", "+/b/c"):
+        connection.routes[topic_filter]("a/b/c", b"5", 1)
+    sent = connection.take()
+    assert sorted(each.payload for each in sent) == [b'{"object":"One","value":5}', b'{"object":"Two","value":5}']
+    assert connection.acknowledged == [1]
+    for each in sent:
+        each.answer(0)
+    assert connection.acknowledged == [1, 1]
+
+
+async def test_each_message_may_be_watched(make: MakeHarness) -> None:
+    settings = make().pipeline._settings
+    connection = ScriptedConnection()
+    seen: list[tuple[str, bytes]] = []
+    pipeline = Pipeline(
+        connection,
+        settings,
+        load(settings.catalog_files()),
+        lambda *_: None,
+        LimitedLog(lambda *_: None),
+        lambda topic, payload: seen.append((topic, payload)),
+    )
+    pipeline.start()
+    connection.routes["iot/ingress"]("iot/ingress", b"{", 0)
+    connection.routes["plain/#"]("plain/x", b"text", 0)
+    assert seen == [("iot/ingress", b"{"), ("plain/x", b"text")]

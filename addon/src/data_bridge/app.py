@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from collections.abc import Callable
 
 from communicator.common.exception import ProtocolConnectionError
 from data_bridge import VERSION
@@ -14,6 +15,7 @@ from data_bridge.commands import Answer, CommandContext, CommandError, Commands
 from data_bridge.dead_letter_writer import DeadLetterWriter
 from data_bridge.dead_letters import DeadLetterStore
 from data_bridge.health import INTERVAL_SECONDS, write_health
+from data_bridge.layers.transport import Undelivered
 from data_bridge.logs import LimitedLog, get_logger
 from data_bridge.metrics import Metrics
 from data_bridge.periodic import Periodic
@@ -49,14 +51,16 @@ class Bridge:
         self._stamp = self._catalogs.stamp()
         self._reloading = asyncio.Lock()
         self._limited = LimitedLog(self._say_skipped)
+        self._limited_letters = LimitedLog(self._say_dead_letter)
         store = DeadLetterStore(settings.dead_letter_path, settings.dead_letters.maximum_entries)
         self._letters = DeadLetterWriter(store, _LOG)
         self._pipeline = Pipeline(
             self._connection,
             settings,
             loaded.catalog,
-            self._letters.add,
+            self._dead_letter,
             self._limited,
+            self._watch_message if settings.logging.level == "debug" else None,
         )
         self._announcer = Announcer(
             self._connection, self._root, settings.bridge_id, settings.name, settings.announcements
@@ -129,6 +133,7 @@ class Bridge:
         await self._periodic.stop()
         self._announce_states()
         self._limited.flush(everything=True)
+        self._limited_letters.flush(everything=True)
         self._announcer.goodbye()
         await self._link.disconnect()
         self._pipeline.transport.close()
@@ -160,6 +165,7 @@ class Bridge:
         every(settings.announcements.metrics_interval, "metrics", self._announce_metrics)
         every(INTERVAL_SECONDS, "health", self._write_health)
         every(5.0, "overdue log lines", self._limited.flush)
+        every(5.0, "overdue dead-letter lines", self._limited_letters.flush)
         every(1.0, "full de-duplication", self._pipeline.deduplication.turn_if_full)
         every(settings.deduplication.ttl / 2, "de-duplication", self._pipeline.deduplication.turn)
         if settings.catalogs.watch:
@@ -271,6 +277,18 @@ class Bridge:
         catalog = self._pipeline.catalog.catalog
         _LOG.info("starting", version=VERSION, bridge_id=self._settings.bridge_id)
         self._say_loaded(catalog)
+
+    def _dead_letter(self, letter: Undelivered, on_stored: Callable[[], None]) -> None:
+        self._letters.add(letter, on_stored)
+        target = f"{letter.device} {letter.object}" if letter.device else f"input of {letter.topic}"
+        self._limited_letters.happened(letter.reason, f"{target}: {letter.detail}")
+
+    def _say_dead_letter(self, reason: str, count: int, detail: str) -> None:
+        _LOG.warning("dead_letter", reason=reason, count=count, last=detail)
+        self._announcer.event("dead_letter", reason=reason, count=count, detail=detail)
+
+    def _watch_message(self, topic: str, payload: bytes) -> None:
+        _LOG.debug("received", topic=topic, bytes=len(payload), payload=payload[:200].decode(errors="replace"))
 
     def _say_skipped(self, reason: str, count: int, detail: str) -> None:
         _LOG.warning("skipped", reason=reason, count=count, last=detail)

@@ -1,11 +1,14 @@
 """The layers wired together: one object that takes messages and swaps catalogs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from data_bridge.catalogs.announcement import Announcement, announce
 from data_bridge.catalogs.catalog import Catalog
-from data_bridge.connection import Connection
+from data_bridge.catalogs.topics import capture
+from data_bridge.connection import Connection, MessageHandler
 from data_bridge.layers.compiled import CompiledCatalog, DeviceState, compile_catalog
 from data_bridge.layers.deduplication import Deduplication
 from data_bridge.layers.input import Input
@@ -15,6 +18,8 @@ from data_bridge.logs import LimitedLog
 from data_bridge.reasons import Reason
 from data_bridge.settings import Settings
 from data_bridge.skips import Skips
+
+_REMEMBERED_TOPICS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class Ready:
 
 
 class Pipeline:
-    """Input, mapping, resolver and transport over one connection."""
+    """Input, mapping, resolver and transport over one connection; `watch(topic, payload)` sees each message first."""
 
     def __init__(
         self,
@@ -36,6 +41,7 @@ class Pipeline:
         catalog: Catalog,
         dead_letter: DeadLetterSink,
         limited: LimitedLog,
+        watch: Callable[[str, bytes], None] | None = None,
     ) -> None:
         self.states: dict[str, DeviceState] = {}
         self._connection = connection
@@ -73,6 +79,8 @@ class Pipeline:
             by_key=by_key,
         )
         self._routed: dict[str, int] = {}
+        self._owners: dict[str, str] = {}
+        self._watch = watch
 
     @property
     def catalog(self) -> CompiledCatalog:
@@ -89,7 +97,7 @@ class Pipeline:
     def start(self) -> None:
         """Subscribe to everything that is mapped."""
         for topic in self._settings.ingress.topics:
-            self._connection.route(topic, self.input.receive_envelope, self._settings.ingress.qos)
+            self._connection.route(topic, self._watched(self.input.receive_envelope), self._settings.ingress.qos)
         self._route_topics(self.mapping.catalog.filters)
 
     def swap(self, ready: Ready) -> None:
@@ -109,8 +117,34 @@ class Pipeline:
                 self._connection.unsubscribe(each)
         for each, qos in wanted.items():
             if self._routed.get(each) != qos:
-                self._connection.route(each, self.input.receive_topic, qos)
+                self._connection.route(each, self._watched(partial(self._receive_topic, each)), qos)
         self._routed = wanted
+        self._owners.clear()
+
+    def _receive_topic(self, topic_filter: str, topic: str, payload: bytes, delivery: int) -> None:
+        """Take a message once, though several filters match: the first of them is its owner."""
+        owner = self._owners.get(topic)
+        if owner is None:
+            owner = next((each for each in self._routed if capture(each, topic) is not None), topic_filter)
+            if len(self._owners) >= _REMEMBERED_TOPICS:
+                self._owners.clear()
+            self._owners[topic] = owner
+        if owner == topic_filter:
+            self.input.receive_topic(topic, payload, delivery)
+        elif delivery:
+            # Each route of a message has its share in its acknowledgement.
+            self._connection.acknowledge(delivery)
+
+    def _watched(self, handler: MessageHandler) -> MessageHandler:
+        watch = self._watch
+        if watch is None:
+            return handler
+
+        def receive(topic: str, payload: bytes, delivery: int) -> None:
+            watch(topic, payload)
+            handler(topic, payload, delivery)
+
+        return receive
 
     def skipped(self) -> dict[str, int]:
         """Return the counts of everything that was skipped, by reason."""
