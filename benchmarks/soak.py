@@ -77,7 +77,8 @@ def _soak(broker: Mosquitto, process_id: int, given: argparse.Namespace) -> int:
     growth = resident_kilobytes(process_id) / warm - 1 if warm else 0.0
     lost = sent - received
     print(
-        f"{given.minutes:g} minutes at {rate:.0f} msg/s, QoS {given.qos}: {lost} lost, memory {growth:+.1%} after warm-up"
+        f"{given.minutes:g} minutes at {rate:.0f} msg/s, QoS {given.qos}: {lost} lost, "
+        f"memory {growth:+.1%} after warm-up"
     )
     return 1 if lost or growth >= ALLOWED_GROWTH else 0
 
