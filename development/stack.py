@@ -111,6 +111,13 @@ class Stack:
             await asyncio.to_thread(program.stop)
         self.programs.clear()
 
+    async def restart_home_assistant(self) -> None:
+        """Stop Home Assistant, which saves its state, and start it again; `api` is a new connection afterwards."""
+        await self.api.close()
+        self._api = None
+        await asyncio.to_thread(self.home_assistant.stop)
+        self._api = await self.home_assistant.start()
+
     async def watch(self) -> None:
         """Return never; raise when a part ends by itself.
 

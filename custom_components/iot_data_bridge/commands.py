@@ -1,6 +1,7 @@
 """What Home Assistant tells baskets: QoS 1, not retained, and forgotten by the broker when it comes too late."""
 
 import asyncio
+from contextlib import suppress
 from decimal import Decimal
 
 from homeassistant.components import mqtt
@@ -12,9 +13,16 @@ from .const import DOMAIN, LOGGER
 from .devices.basket_messages import CommandKind, encode_end, encode_start, encode_total
 from .field_devices import BasketDevice
 
+# A command must reach its basket even where the broker never lets us hear it.
+HEARING_SECONDS = 5.0
+
 
 class BasketCommander:
-    """Publishes the commands of one site; `expiry` in seconds."""
+    """Publishes the commands of one site; `expiry` in seconds.
+
+    A session is what the wire tells, our own commands included: one that is sent before our subscriptions to the
+    command topics stand would never be heard, and the session's state would stay wrong. So commands wait for them.
+    """
 
     def __init__(self, hass: HomeAssistant, entry: ConfigEntry, expiry: int) -> None:
         self._hass = hass
@@ -22,6 +30,30 @@ class BasketCommander:
         self._expiry: int | None = expiry
         self._owed: dict[str, BasketDevice] = {}
         self._paying: asyncio.Task[None] | None = None
+        self._filters: frozenset[str] = frozenset()
+        self._unheard: set[str] = set()
+        self._hears = asyncio.Event()
+        self._hears.set()
+
+    @callback
+    def expect(self, topic_filter: str) -> None:
+        """Wait for this subscription to command topics before commands are sent."""
+        self._filters |= {topic_filter}
+        self._unheard.add(topic_filter)
+        self._hears.clear()
+
+    @callback
+    def hear(self, topic_filter: str) -> None:
+        """Know that the broker confirmed a subscription."""
+        self._unheard.discard(topic_filter)
+        if not self._unheard:
+            self._hears.set()
+
+    @callback
+    def lose(self) -> None:
+        """Know that the connection is gone, and the subscriptions with it."""
+        for topic_filter in self._filters:
+            self.expect(topic_filter)
 
     async def async_start(self, device: BasketDevice) -> None:
         """Begin a session.
@@ -78,6 +110,9 @@ class BasketCommander:
 
     async def _async_publish(self, device: BasketDevice, kind: CommandKind, payload: str) -> None:
         topic = f"{device.basket.root}/status"
+        if not self._hears.is_set() and mqtt.is_connected(self._hass):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hears.wait(), HEARING_SECONDS)
         try:
             await self._async_publish_with_expiry(topic, payload)
         except HomeAssistantError as error:

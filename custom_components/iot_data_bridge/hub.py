@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 
 from homeassistant.components import mqtt
 from homeassistant.components.mqtt import ReceiveMessage
@@ -91,6 +92,10 @@ class Hub:
         ]
         handlers = {channel: handler for family in self._families for channel, handler in family.handlers().items()}
         for topic_filter, channel in self.settings.topics.filters().items():
+            if channel is Channel.BASKET_COMMAND:
+                self.commander.expect(topic_filter)
+                heard = partial(self.commander.hear, topic_filter)
+                self._running.append(mqtt.async_on_subscribe_done(self.hass, topic_filter, 1, heard))
             # Bytes: a payload that is no UTF-8 is ours to judge and to count.
             self._running.append(
                 await mqtt.async_subscribe(self.hass, topic_filter, handlers[channel], 1, encoding=None)
@@ -161,6 +166,8 @@ class Hub:
     def _on_connection(self, connected: bool) -> None:
         """Without the broker nothing is known; with it again, all is as it was until a message says otherwise."""
         self.connected = connected
+        if not connected:
+            self.commander.lose()
         self.site.reach(connected)
         for family in self._families:
             family.reach(connected)

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import re
+import signal
 
 import pytest
 
@@ -66,20 +68,39 @@ async def test_start_reaches_the_basket_and_its_next_update_is_the_entitys_state
         await states.wait_for(items, str(sum(contents["list"].values())))
 
 
+async def test_total_is_on_the_baskets_display(stack: Stack) -> None:
+    session = await entity(stack, f"basket:{BASKET}:session")
+    async with stack.observer.expect(f"{BASKET}/status", lambda payload: b"total" in payload) as command:
+        await stack.api.action("iot_data_bridge", "total", {"total_price": 12345}, {"entity_id": session})
+        payload = await stack.observer.within(10, command, "the basket was sent no command")
+    assert json.loads(payload) == {"msg": "total", "payload": {"basketid": 1, "totalprice": 12345}}
+    async with asyncio.timeout(10):
+        while "LCD Total Price: / 12,345 원" not in stack.programs["basket-1"].said():
+            await stack.observer.settle()
+
+
+async def test_a_restart_of_home_assistant_in_the_middle_of_a_session_loses_nothing(stack: Stack) -> None:
+    keys = ("session", "items", "distinct_products", "session_started")
+    facts = [await entity(stack, f"basket:{BASKET}:{key}") for key in keys]
+    # Nothing on the basket's wire is retained, and it says nothing new in between.
+    os.kill(stack.programs["basket-1"].process_id, signal.SIGSTOP)
+    try:
+        await stack.observer.settle()
+        before = await stack.api.states()
+        await stack.restart_home_assistant()
+        for fact in facts:
+            expected = str(before[fact]["state"])
+            await stack.api.wait_for_state(re.escape(fact), expected.__eq__)
+    finally:
+        os.kill(stack.programs["basket-1"].process_id, signal.SIGCONT)
+
+
 async def test_end_reaches_the_basket(stack: Stack) -> None:
     session = await entity(stack, f"basket:{BASKET}:session")
     async with stack.observer.expect(f"{BASKET}/status", lambda payload: b"end" in payload) as command:
         await stack.api.action("iot_data_bridge", "end", {}, {"entity_id": session})
         await stack.observer.within(10, command, "the basket was sent no command")
     await stack.api.wait_for_state(re.escape(session), lambda state: state == "idle")
-
-
-async def test_total_is_sent_in_the_form_that_fielded_controllers_read(stack: Stack) -> None:
-    session = await entity(stack, f"basket:{BASKET}:session")
-    async with stack.observer.expect(f"{BASKET}/status", lambda payload: b"total" in payload) as command:
-        await stack.api.action("iot_data_bridge", "total", {"total_price": 12345}, {"entity_id": session})
-        payload = await stack.observer.within(10, command, "the basket was sent no command")
-    assert json.loads(payload) == {"msg": "total", "payload": {"basketid": 1, "totalprice": 12345}}
 
 
 async def test_a_printer_shows_its_progress(stack: Stack) -> None:

@@ -1,5 +1,6 @@
 """The actions, the buttons, and what they put on the wire."""
 
+import asyncio
 from typing import Any
 from unittest.mock import patch
 
@@ -7,6 +8,7 @@ import pytest
 import voluptuous as vol
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.mqtt.client import MQTT
+from homeassistant.components.mqtt.const import MQTT_PROCESSED_SUBSCRIPTIONS
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import area_registry as ar
@@ -14,6 +16,7 @@ from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers import floor_registry as fr
 from homeassistant.helpers import label_registry as lr
+from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.util.json import JsonObjectType
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import MqttMockHAClient
@@ -51,6 +54,20 @@ def sent(mqtt_mock: MqttMockHAClient) -> list[tuple[str, str]]:
 def device_id(hass: HomeAssistant, name: str) -> str:
     devices = dr.async_entries_for_config_entry(dr.async_get(hass), ENTRY_ID)
     return next(device.id for device in devices if device.name == name)
+
+
+@pytest.mark.usefixtures("baskets")
+async def test_a_command_waits_until_we_can_hear_it(
+    hass: HomeAssistant, site: MockConfigEntry, mqtt_mock: MqttMockHAClient
+) -> None:
+    site.runtime_data.commander.lose()
+    starting = hass.async_create_task(act(hass, "start", device_id=device_id(hass, "Basket 1")), eager_start=True)
+    await asyncio.sleep(0)
+    assert sent(mqtt_mock) == []
+    for topic_filter in ("basket/+/status", "basket/+/+/status"):
+        async_dispatcher_send(hass, MQTT_PROCESSED_SUBSCRIPTIONS, [(topic_filter, 1)])
+    await starting
+    assert sent(mqtt_mock) == [("basket/1/status", '{"msg":"start"}')]
 
 
 @pytest.mark.usefixtures("baskets")
