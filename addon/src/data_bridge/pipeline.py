@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data_bridge.catalogs.announcement import Announcement, announce
 from data_bridge.catalogs.catalog import Catalog
+from data_bridge.catalogs.collector import collector_held
 from data_bridge.catalogs.topics import capture
 from data_bridge.connection import Connection, MessageHandler
 from data_bridge.layers.compiled import CompiledCatalog, DeviceState, compile_catalog
@@ -89,6 +90,10 @@ class Pipeline:
 
     def prepare(self, catalog: Catalog) -> Ready:
         """Return the catalog ready for use; safe on another thread than the loop's."""
+        with collector_held():
+            return self._prepare(catalog)
+
+    def _prepare(self, catalog: Catalog) -> Ready:
         announcement = announce(catalog, self._settings.announcements.maximum_bytes)
         states = {device: state for device, state in self.states.copy().items() if device in catalog.devices}
         compiled = compile_catalog(catalog, self._connection.prepare, states, announcement.objects)

@@ -1,10 +1,8 @@
 """Reads mappings.yaml and devices.yaml, checks them alone and against each other, and says where and why they fail."""
 
-import gc
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +18,9 @@ from data_bridge.catalogs.catalog import (
     Rule,
     SignalRRoute,
 )
+from data_bridge.catalogs.collector import collector_held
 from data_bridge.catalogs.documents import CatalogError, Node, line_of, parse, read_text
-from data_bridge.catalogs.schema import DeviceEntry, DeviceFile, MappingRule, ObjectEntry
+from data_bridge.catalogs.schema import DeviceEntry, DeviceFile, Devices, MappingRule, ObjectEntry, Objects
 from data_bridge.catalogs.topics import capture, check_topic, prepare_template, wildcards
 
 DEFAULT_MAXIMUM_BYTES = 256 * 1024 * 1024
@@ -32,7 +31,8 @@ _MOST_WARNINGS = 1000
 _PRESENTATION = ("unit", "device_class", "state_class", "access", "min", "max", "options")
 
 _RULES = TypeAdapter(list[MappingRule])
-_OBJECTS = TypeAdapter(DeviceFile)
+_OBJECTS: TypeAdapter[dict[str, ObjectEntry]] = TypeAdapter(Objects)
+_DEVICES: TypeAdapter[dict[str, DeviceEntry]] = TypeAdapter(Devices)
 TOPIC_PLACES = frozenset({"device", "object"})
 
 
@@ -52,25 +52,13 @@ class CatalogFiles:
     maximum_bytes: int = DEFAULT_MAXIMUM_BYTES
 
 
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Hold the garbage collector: it would walk the growing catalog again and again, half of the whole time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def load(files: CatalogFiles) -> Catalog:
     """Return the checked catalog.
 
     Raises:
         CatalogError: with file, line and reason; nothing of a refused catalog is used.
     """
-    with _without_collector():
+    with collector_held():
         return _Loader(files).load()
 
 
@@ -115,11 +103,28 @@ class _Loader:
     def _device_file(self) -> DeviceFile:
         path = self._files.devices
         document = parse(self._devices_text, path)
-        self._section(document, path, self._devices_text, "objects")
-        try:
-            return _OBJECTS.validate_python(document)
-        except ValidationError as error:
-            raise self._invalid(path, (), error) from error
+        objects = self._section(document, path, self._devices_text, "objects")
+        devices = document.get("devices") if isinstance(document, dict) else None
+        return DeviceFile(
+            objects=self._entries(_OBJECTS, objects, "objects"),
+            devices=self._entries(_DEVICES, {} if devices is None else devices, "devices"),
+        )
+
+    def _entries[T](self, adapter: TypeAdapter[dict[str, T]], section: Node, key: str) -> dict[str, T]:
+        path = self._files.devices
+        if section == []:
+            section = {}
+        if not isinstance(section, dict):
+            raise self._error(path, (key,), "invalid", f"`{key}` must be a mapping of names")
+        entries: dict[str, T] = {}
+        items = list(section.items())
+        for start in range(0, len(items), _CHUNK):
+            try:
+                entries.update(adapter.validate_python(dict(items[start : start + _CHUNK])))
+            except ValidationError as error:
+                raise self._invalid(path, (key,), error) from error
+            time.sleep(0)
+        return entries
 
     def _section(self, document: Node, path: Path, text: str, key: str) -> Node:
         if not isinstance(document, dict):
@@ -367,7 +372,8 @@ class _Loader:
         location: list[str | int] = list(first["loc"])
         if prefix and isinstance(prefix[-1], int) and location and isinstance(location[0], int):
             location[0] += prefix[-1]
-            location = [*prefix[:-1], *location]
+            prefix = prefix[:-1]
+        location = [*prefix, *location]
         what = ".".join(str(part) for part in location)
         text = first["msg"].removeprefix("Value error, ")
         more = error.error_count() - 1

@@ -1,5 +1,6 @@
 """What the two catalog files may say, in every spelling in the field. Pydantic checks it at load, never later."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -110,12 +111,6 @@ class MappingRule(Presentation):
         return self
 
 
-class MappingFile(_Part):
-    """mappings.yaml."""
-
-    mappings: list[MappingRule]
-
-
 class MqttEgress(_Part):
     """How one device is reached over MQTT; `topic` and `payload` may hold {device}, {object} and so on."""
 
@@ -153,8 +148,13 @@ def _object_entry(value: object) -> object:
     return {"devices": value} if isinstance(value, str | list) else value
 
 
-class DeviceFile(_Part):
-    """devices.yaml."""
+type Objects = dict[Name, Annotated[ObjectEntry, BeforeValidator(_object_entry)]]
+type Devices = dict[DeviceId, Annotated[DeviceEntry, BeforeValidator(lambda value: {} if value is None else value)]]
 
-    objects: dict[Name, Annotated[ObjectEntry, BeforeValidator(_object_entry)]]
-    devices: dict[DeviceId, Annotated[DeviceEntry, BeforeValidator(lambda value: {} if value is None else value)]] = {}
+
+@dataclass(frozen=True, slots=True)
+class DeviceFile:
+    """devices.yaml, checked piece by piece."""
+
+    objects: dict[str, ObjectEntry]
+    devices: dict[str, DeviceEntry]
