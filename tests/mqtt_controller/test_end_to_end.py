@@ -12,7 +12,7 @@ import pytest
 
 from development.mosquitto import Mosquitto
 from mqtt_controller.readers.emulator import ReaderEmulator
-from tests.mqtt_controller.conftest import PATIENCE, Server, Shop, wait_for
+from tests.mqtt_controller.conftest import PATIENCE, BasketProcess, Server, Shop, wait_for
 
 ROOT = "basket/unit0001"
 COMMANDS = f"{ROOT}/status"
@@ -300,3 +300,31 @@ def test_two_baskets_on_one_broker_hear_only_their_own_commands(shop: Shop, scri
     shop.server.wait_contents(ROOT, {"MLON": 2, "WTMN": 1})
     assert shop.server.contents("basket/2") == []
     assert other.display() == ["off"]
+
+
+def held(basket: BasketProcess) -> tuple[int, int]:
+    """Return how many threads and open descriptors a process has."""
+    process = Path(f"/proc/{basket.process.pid}")
+    return len(list((process / "task").iterdir())), len(list((process / "fd").iterdir()))
+
+
+# 2,000 take two minutes: MQTT_CONTROLLER_SESSIONS=2000 scripts/test tests/mqtt_controller
+SESSIONS = int(os.environ.get("MQTT_CONTROLLER_SESSIONS", "10"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads and descriptors are counted in Linux's /proc")
+@pytest.mark.timeout(60 + SESSIONS)
+def test_many_sessions_leave_nothing_behind(shop: Shop) -> None:
+    with ReaderEmulator(link=shop.directory / "reader", round_seconds=0.005) as reader:
+        basket = shop.open("--serial-port", reader.path, "--cycle", "0.02")
+        before: tuple[int, int] | None = None
+        for number in range(SESSIONS):
+            reader.tags = {b"ITEM" + serial.to_bytes(8, "big"): -40 for serial in range(number % 3)}
+            after = len(shop.server.messages)
+            shop.server.send(COMMANDS, "start")
+            shop.server.wait_contents(ROOT, {"ITEM": number % 3} if number % 3 else {}, after=after)
+            shop.server.send(COMMANDS, "end")
+            wait_for("the end", lambda: basket.display()[-1] == "off")
+            before = before or held(basket)
+        assert held(basket) == before
+        assert basket.display().count("Total Price: / 0 원") == SESSIONS

@@ -51,6 +51,11 @@ def test_a_frame_ends_where_its_length_says_not_at_the_next_7e() -> None:
     assert FrameParser().feed(notice.encode() * 2) == [notice, notice]
 
 
+def test_a_frame_within_a_frame_is_data() -> None:
+    outer = Frame(FrameType.RESPONSE, 0x39, NOTICE)
+    assert FrameParser().feed(outer.encode()) == [outer]
+
+
 @pytest.mark.parametrize("position", range(1, len(NOTICE)))
 def test_a_frame_with_one_wrong_byte_is_skipped_and_the_next_is_read(position: int) -> None:
     broken = bytearray(NOTICE)

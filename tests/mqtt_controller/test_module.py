@@ -66,6 +66,16 @@ def test_noise_on_the_line_costs_nothing(emulator: ReaderEmulator, reader: Seria
     assert set(reader.cycle()) == {Sighting(MELON, -55)}
 
 
+def test_a_tag_that_answers_after_the_stop_was_sent_is_seen(emulator: ReaderEmulator) -> None:
+    emulator.tags = {MELON: -55}
+    reader = SerialReader(emulator.path, CYCLE)
+    reader.start()
+    # The line is as slow as a real one: everything the poll said is still on it when the cycle's time is over.
+    reader._cycle_seconds = 0.0
+    wait_for("the tag", lambda: set(reader.cycle()) == {Sighting(MELON, -55)})
+    reader.close()
+
+
 def test_a_silent_reader_is_an_error_not_an_empty_basket(emulator: ReaderEmulator, reader: SerialReader) -> None:
     emulator.silent = True
     with pytest.raises(ReaderError, match=r"no answer to STOP within 0\.5 s"):
