@@ -1,6 +1,7 @@
 """A real Mosquitto of our own: its configuration, its users and its process."""
 
-import getpass
+import os
+import pwd
 import re
 import socket
 import subprocess
@@ -128,7 +129,7 @@ class Mosquitto:
     def _configuration(self) -> list[str]:
         lines = [
             # Started by root it would become the user mosquitto, who may not read our folder.
-            f"user {getpass.getuser()}",
+            f"user {pwd.getpwuid(0).pw_name}" if os.geteuid() == 0 else "# started by an ordinary user",
             "log_dest stderr",  # stdout is buffered when it is a file
             "log_timestamp_format %Y-%m-%dT%H:%M:%S",
             f"persistence {str(self.persistence).lower()}",

@@ -55,6 +55,11 @@ class Program:
         return self._process.pid
 
     @property
+    def started(self) -> bool:
+        """Tell whether the process was started and not stopped since; it may have ended by itself."""
+        return self._process is not None
+
+    @property
     def running(self) -> bool:
         """Tell whether the process is alive."""
         return self._process is not None and self._process.poll() is None

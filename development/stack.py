@@ -7,6 +7,7 @@ import secrets
 import shutil
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pathlib import Path
 from development.connection import BrokerAccount
 from development.home_assistant import HomeAssistant
 from development.home_assistant_api import HomeAssistantApi, JsonObject
+from development.leftovers import mark
 from development.mosquitto import Mosquitto
 from development.observer import Observer
 from development.program import Program, ProgramFailedError
@@ -25,6 +27,8 @@ BRIDGE_ID = "development"
 BASKETS = (("basket/unit0001", 1), ("basket/store02/unit015", 15))
 PRINTER_TOPIC = "octoprint/status/11111111-2222-4333-8444-555555555555"
 BROKER_USERS = ("home-assistant", "bridge", "basket-1", "basket-15", "printer", "source", "observer")
+
+OWN_FILES = ("bridge", "home-assistant", "logs", "mosquitto", "mqtt-port", "passwords.json")
 
 type Report = Callable[[str, str, float], None]
 
@@ -52,11 +56,13 @@ class Stack:
     observer: Observer = field(init=False)
     programs: dict[str, Program] = field(init=False, default_factory=dict)
     _api: HomeAssistantApi | None = field(init=False, default=None)
+    _broker_start: asyncio.Task[None] | None = field(init=False, default=None)
     _passwords: dict[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Name the parts; none is started."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        # Home Assistant keeps the broker's password in a file that everybody may read.
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._passwords = self._load_passwords()
         users = {name: self._passwords[name] for name in BROKER_USERS}
         self.broker = Mosquitto(self.directory / "mosquitto", port=self.broker_port, users=users)
@@ -67,7 +73,19 @@ class Stack:
             "developer",
             self._passwords["developer"],
         )
+        for process in (self.broker.process, self.home_assistant.process):
+            process.environment = {**process.environment, **mark(self.directory)}
         self.observer = Observer(self.account("observer"))
+
+    @staticmethod
+    def forget(directory: Path) -> None:
+        """Remove what stacks wrote into `directory`, and nothing else that may be there."""
+        for name in OWN_FILES:
+            path = directory / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     def account(self, user: str) -> BrokerAccount:
         """Return how a user reaches the stack's broker."""
@@ -105,8 +123,9 @@ class Stack:
         if self._api is not None:
             await self._api.close()
             self._api = None
-        if self.broker.running:
-            await self.observer.close()
+        if self._broker_start is not None:
+            await asyncio.wait([self._broker_start])
+        await self.observer.close()
         for program in reversed(self.programs.values()):
             await asyncio.to_thread(program.stop)
         self.programs.clear()
@@ -126,7 +145,8 @@ class Stack:
         """
         while True:
             for program in self.programs.values():
-                program.check()
+                if program.started:
+                    program.check()
             await asyncio.sleep(0.5)
 
     async def _timed(self, name: str, detail: str, start: Callable[[], Awaitable[None]]) -> None:
@@ -135,16 +155,15 @@ class Stack:
         self.report(name, detail, time.monotonic() - began)
 
     async def _start_broker(self) -> None:
-        await asyncio.to_thread(self.broker.start)
+        # Known before it lives: cancelled in the middle, the thread still starts it, and `stop` must find it.
         self.programs["mosquitto"] = self.broker.process
+        self._broker_start = asyncio.create_task(asyncio.to_thread(self.broker.start))
+        await asyncio.shield(self._broker_start)
         await self.observer.connect()
 
     async def _start_bridge(self) -> None:
         folder = self.directory / "bridge"
-        # Once only: these are the developer's to edit, and the bridge loads them again when they change.
-        if not folder.exists():
-            examples = CHECKOUT / "addon" / "src" / "data_bridge" / "examples"
-            shutil.copytree(examples, folder, ignore=shutil.ignore_patterns("*.service"))
+        self._copy_examples(folder)
         account = self.account("bridge")
         environment = {
             "IOT_DATA_BRIDGE_BRIDGE_ID": BRIDGE_ID,
@@ -159,6 +178,15 @@ class Stack:
         arguments = ("run", "--config", str(folder / "bridge.yaml"))
         program = self._start_program("bridge", "data_bridge", *arguments, environment=environment)
         await self._healthy(program, availability, lambda payload: payload == b"online")
+
+    def _copy_examples(self, folder: Path) -> None:
+        """Copy once only: these are the developer's to edit, and the bridge loads them again when they change."""
+        if folder.exists():
+            return
+        examples = CHECKOUT / "addon" / "src" / "data_bridge" / "examples"
+        whole = Path(tempfile.mkdtemp(dir=self.directory))
+        shutil.copytree(examples, whole, ignore=shutil.ignore_patterns("*.service"), dirs_exist_ok=True)
+        whole.rename(folder)
 
     async def _start_home_assistant(self) -> None:
         self.programs["home-assistant"] = self.home_assistant.process
@@ -176,17 +204,25 @@ class Stack:
         known = self.directory / "mqtt-port"
         if not entries:
             await self._api.configure("mqtt", broker)
-        elif known.read_text() != str(account.port):
+        elif not known.exists() or known.read_text() != str(account.port):
             await self._api.configure("mqtt", broker, entry_id=str(entries[0]["entry_id"]))
         known.write_text(str(account.port))
         if not await self._api.entries("iot_data_bridge"):
             await self._api.configure("iot_data_bridge", {})
-        for entry in (*await self._api.entries("mqtt"), *await self._api.entries("iot_data_bridge")):
-            if entry["state"] != "loaded":
+        for domain in ("mqtt", "iot_data_bridge"):
+            await self._see_loaded(domain)
+
+    async def _see_loaded(self, domain: str) -> None:
+        """Wait until the entries of an integration are set up: a change to one makes Home Assistant load it anew."""
+        deadline = time.monotonic() + 30
+        while entries := [entry for entry in await self.api.entries(domain) if entry["state"] != "loaded"]:
+            self.home_assistant.process.check()
+            if time.monotonic() > deadline:
                 raise ProgramFailedError(
-                    f"Home Assistant could not set up {entry['domain']}: {entry['state']}, {entry['reason']} "
+                    f"Home Assistant could not set up {domain}: {entries[0]['state']}, {entries[0]['reason']} "
                     f"(see {self.home_assistant.process.log})"
                 )
+            await asyncio.sleep(0.1)
 
     async def _start_basket(self, root: str, number: int) -> None:
         account = self.account(f"basket-{number}")
@@ -217,7 +253,7 @@ class Stack:
             name,
             (sys.executable, "-m", module, *arguments),
             self.directory / "logs" / f"{name}.log",
-            {"PYTHONUNBUFFERED": "1", **environment},
+            {"PYTHONUNBUFFERED": "1", **mark(self.directory), **environment},
         )
         program.start()
         self.programs[name] = program
@@ -239,8 +275,10 @@ class Stack:
         passwords: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
         for user in (*BROKER_USERS, "developer"):
             passwords.setdefault(user, secrets.token_urlsafe(12))
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(passwords, indent=2))
+        whole = path.with_suffix(".new")
+        whole.touch(mode=0o600)
+        whole.write_text(json.dumps(passwords, indent=2))
+        whole.replace(path)
         return passwords
 
 

@@ -12,7 +12,7 @@ import pytest
 from development.mosquitto import free_port
 from development.printer_replay import recorded_messages
 from development.program import Program, ProgramFailedError, ProgramMissingError, find_program
-from development.stack import CHECKOUT
+from development.stack import CHECKOUT, Stack
 
 
 def develop(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -41,6 +41,21 @@ def test_a_second_start_beside_a_running_one_is_refused(tmp_path: Path) -> None:
         ended = develop(tmp_path)
     assert ended.returncode == 1
     assert ended.stderr == "scripts/develop: scripts/develop is already running in this checkout; stop it first.\n"
+
+
+@pytest.mark.parametrize("port", ["0", "99999", "-3", "http"])
+def test_what_is_no_port_is_refused(tmp_path: Path, port: str) -> None:
+    ended = develop(tmp_path, f"--port={port}")
+    assert ended.returncode == 2
+    assert f"argument --port: '{port}' is no port: a number from 1 to 65535" in ended.stderr
+
+
+def test_a_reset_leaves_what_is_not_ours(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "mosquitto").mkdir()
+    (tmp_path / "photos").symlink_to(tmp_path)
+    Stack.forget(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "photos"]
 
 
 def test_a_missing_program_is_named_with_the_command_that_installs_it() -> None:

@@ -34,4 +34,4 @@ def test_a_missing_program_that_may_not_be_installed_is_named_with_the_command(t
 
 def test_an_unknown_option_shows_the_usage() -> None:
     ended = set_up("--fast")
-    assert (ended.returncode, ended.stderr) == (2, "usage: scripts/setup [--no-apt]\n")
+    assert (ended.returncode, ended.stderr) == (2, "usage: scripts/setup [--no-apt] [--browser]\n")

@@ -1,5 +1,6 @@
 """The bridge's settings: one YAML file, each value also by environment, secrets by file."""
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -30,8 +31,10 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def _separated(value: object) -> object:
-    """Read `a, b` as a list: in an environment variable that is how people write one."""
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    """Read `a, b` as a list, as people write one in an environment variable, and `["a", "b"]`, as programs do."""
+    if not isinstance(value, str):
+        return value
+    return json.loads(value) if value.lstrip().startswith("[") else [part.strip() for part in value.split(",")]
 
 
 type Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
