@@ -1,6 +1,7 @@
 """Picture a page of the running stack, for the README: log in as a person would, in a real browser.
 
-scripts/develop &   then   .venv/bin/python -m development.screenshot /dashboard-path docs/images/dashboard.png
+scripts/setup --browser, then scripts/develop in another terminal, then
+.venv/bin/python -m development.screenshot /iot-data-bridge/0 docs/images/dashboard.png --size 1680x1000
 """
 
 import argparse
@@ -33,7 +34,7 @@ def find_browser() -> str:
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if path := shutil.which(name):
             return path
-    raise ProgramMissingError("chromium is not installed. Run scripts/setup, which installs it or says how.")
+    raise ProgramMissingError("chromium is not installed. Run scripts/setup --browser, which installs it or says how.")
 
 
 def main() -> None:
