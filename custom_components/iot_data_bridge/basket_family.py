@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import override
 
 from homeassistant.components.mqtt import ReceiveMessage
-from homeassistant.core import callback
+from homeassistant.core import Context, callback
 from homeassistant.helpers.event import async_call_later
 from homeassistant.util import dt as dt_util
 
@@ -199,9 +199,10 @@ class BasketFamily(DeviceFamily):
         return device
 
     def _changed(self, device: BasketDevice, events: tuple[BasketEvent, ...]) -> None:
-        device.refresh()
+        context = device.refresh()
         if events:
-            device.tell(events)
+            # The events have the cause of the states, which also spares Home Assistant the cost of a second one.
+            device.tell(events, context or Context())
             self._count_soon()
         self._house.save_soon()
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import override
 
 from homeassistant.components.event import EventEntity
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .devices.basket import BasketEvent, EventKind
@@ -47,7 +47,7 @@ class BasketEvents(FieldEntity, EventEntity):
         self.async_on_remove(self._device.attach_event_sink(self._happened))
 
     @callback
-    def _happened(self, event: BasketEvent) -> None:
+    def _happened(self, event: BasketEvent, context: Context) -> None:
         basket, currency = self._device.basket, self._device.currency
         self._trigger_event(
             event.kind,
@@ -59,4 +59,5 @@ class BasketEvents(FieldEntity, EventEntity):
                 "basket": basket.root,
             },
         )
+        self.async_set_context(context)
         self.async_write_ha_state()

@@ -15,6 +15,8 @@ from .devices.money import Currency
 from .devices.printer import Printer
 from .devices.site import Site
 
+type EventSink = Callable[[BasketEvent, Context], None]
+
 # An event entity that is still being added takes its first events from here; a disabled one never does.
 MOST_WAITING_EVENTS = 1000
 
@@ -73,8 +75,8 @@ class FieldDevice:
         self._watchers.append(watcher)
         return partial(self._watchers.remove, watcher)
 
-    def refresh(self) -> None:
-        """Let every entity write what changed. This runs for every message."""
+    def refresh(self) -> Context | None:
+        """Let every entity write what changed, and return the cause they wrote. This runs for every message."""
         context: Context | None = None
         shown = self._shown
         for index, read in enumerate(self._reads):
@@ -85,6 +87,7 @@ class FieldDevice:
                     # What one message changes has one cause.
                     context = Context()
                 self._facts[index].write(value, context)
+        return context
 
     def reach(self, reachable: bool) -> None:
         """Show whether the device can be heard."""
@@ -111,27 +114,27 @@ class BasketDevice(FieldDevice):
         self.currency = currency
         # Whether only what every shop needs is enabled when the basket is first seen.
         self.lean = lean
-        self.waiting_events: deque[BasketEvent] = deque(maxlen=MOST_WAITING_EVENTS)
-        self._event_sink: Callable[[BasketEvent], None] | None = None
+        self.waiting_events: deque[tuple[BasketEvent, Context]] = deque(maxlen=MOST_WAITING_EVENTS)
+        self._event_sink: EventSink | None = None
 
-    def attach_event_sink(self, sink: Callable[[BasketEvent], None]) -> Callable[[], None]:
+    def attach_event_sink(self, sink: EventSink) -> Callable[[], None]:
         """Send events to `sink`, beginning with those that wait, until the returned function is called."""
         self._event_sink = sink
         while self.waiting_events:
-            sink(self.waiting_events.popleft())
+            sink(*self.waiting_events.popleft())
 
         def detach() -> None:
             self._event_sink = None
 
         return detach
 
-    def tell(self, events: Iterable[BasketEvent]) -> None:
-        """Pass on what happened, each one by itself."""
+    def tell(self, events: Iterable[BasketEvent], context: Context) -> None:
+        """Pass on what happened, each one by itself, and the cause."""
         for event in events:
             if self._event_sink is None:
-                self.waiting_events.append(event)
+                self.waiting_events.append((event, context))
             else:
-                self._event_sink(event)
+                self._event_sink(event, context)
 
 
 class PrinterDevice(FieldDevice):

@@ -334,4 +334,6 @@ async def test_what_one_message_changes_has_one_cause(hass: HomeAssistant, say: 
     say("basket/1/update", '{"id":1,"list":{}}')
     await hass.async_block_till_done()
     say("basket/1/update", '{"id":1,"list":{"MLON":1}}')
-    assert show("sensor.basket_1_items").context is show("sensor.basket_1_total_price").context
+    cause = show("sensor.basket_1_items").context
+    assert show("sensor.basket_1_total_price").context is cause
+    assert show("event.basket_1_activity").context is cause
