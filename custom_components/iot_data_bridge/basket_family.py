@@ -124,7 +124,11 @@ class BasketFamily(DeviceFamily):
         except MalformedMessageError as error:
             self._house.refuse(Channel.BASKET_UPDATE, message, error)
             return
-        if (device := self._device(Channel.BASKET_UPDATE, message, message.topic[:-_UPDATE_TAIL])) is None:
+        root = message.topic[:-_UPDATE_TAIL]
+        # Updates are not retained. One that is was left behind by somebody, and what we heard since is newer.
+        if message.retain and root in self.by_root:
+            return
+        if (device := self._device(Channel.BASKET_UPDATE, message, root)) is None:
             return
         basket = device.basket
         details = len(basket.details)

@@ -113,14 +113,13 @@ class BasketCommander:
         if not self._hears.is_set() and mqtt.is_connected(self._hass):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hears.wait(), HEARING_SECONDS)
+        if not mqtt.is_connected(self._hass):
+            # The client would report a failure and yet keep the command, to send it whenever the broker is back.
+            raise _publish_failed(device, kind, "no connection to the MQTT broker")
         try:
             await self._async_publish_with_expiry(topic, payload)
         except HomeAssistantError as error:
-            raise HomeAssistantError(
-                translation_domain=DOMAIN,
-                translation_key="publish_failed",
-                translation_placeholders={"basket": device.basket.root, "command": kind, "error": str(error)},
-            ) from error
+            raise _publish_failed(device, kind, str(error)) from error
 
     async def _async_publish_with_expiry(self, topic: str, payload: str) -> None:
         if self._expiry is not None:
@@ -137,6 +136,14 @@ class BasketCommander:
             else:
                 return
         await mqtt.async_publish(self._hass, topic, payload, 1, False)
+
+
+def _publish_failed(device: BasketDevice, kind: CommandKind, error: str) -> HomeAssistantError:
+    return HomeAssistantError(
+        translation_domain=DOMAIN,
+        translation_key="publish_failed",
+        translation_placeholders={"basket": device.basket.root, "command": kind, "error": error},
+    )
 
 
 def total_command(device: BasketDevice, total_price: Decimal | None = None) -> tuple[Decimal, str]:

@@ -90,6 +90,9 @@ class Hub:
             async_track_time_change(self.hass, self._on_midnight, hour=0, minute=0, second=0),
             self.baskets.stop,
         ]
+        # It may have changed while storage was read and platforms were set up.
+        if (connected := mqtt.is_connected(self.hass)) != self.connected:
+            self._on_connection(connected)
         handlers = {channel: handler for family in self._families for channel, handler in family.handlers().items()}
         for topic_filter, channel in self.settings.topics.filters().items():
             if channel is Channel.BASKET_COMMAND:

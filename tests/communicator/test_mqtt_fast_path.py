@@ -155,7 +155,8 @@ def fed(version5: bool, aliases: int = 0) -> tuple[Fed, list[tuple[str, bytes]]]
     return Fed(config, session, version5), messages
 
 
-CHARACTERS = st.characters(exclude_characters="+#\0", exclude_categories=["Cs"])
+# Control characters and non-characters are refused before anything is sent; test_mqtt_poison.py shows that.
+CHARACTERS = st.characters(exclude_characters="+#", exclude_categories=["Cc", "Cn", "Cs"])
 TOPICS = st.text(CHARACTERS, min_size=1, max_size=40).filter(lambda topic: not topic.startswith("$"))
 MESSAGES = st.lists(st.tuples(TOPICS, st.binary(max_size=400), st.integers(0, 2)), min_size=1, max_size=8)
 

@@ -63,6 +63,16 @@ def test_removing_and_purging(path: Path) -> None:
     store.close()
 
 
+def test_a_number_that_no_letter_can_have_locks_nobody_out(path: Path) -> None:
+    store = DeadLetterStore(path, 10)
+    store.add([LETTER])
+    with pytest.raises(OverflowError):
+        store.remove([2**63])
+    store.add([LETTER])
+    assert store.count() == 2
+    store.close()
+
+
 def test_two_processes_may_use_one_file(path: Path) -> None:
     first, second = DeadLetterStore(path, 10), DeadLetterStore(path, 10)
     first.add([LETTER])

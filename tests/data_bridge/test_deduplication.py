@@ -1,8 +1,10 @@
 """Which messages were delivered lately: two generations, in memory and on disk."""
 
+import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,3 +94,22 @@ def test_disk_and_memory_agree_after_any_history(history: list[str]) -> None:
             else:
                 add(seen, step)
         seen.close()
+
+
+def test_a_folder_that_is_gone_is_told_and_costs_only_the_memory_on_disk(tmp_path: Path) -> None:
+    folder = tmp_path / "seen"
+    seen = Deduplication(100, folder)
+    seen.open()
+    seen.current.add("u1")
+    shutil.rmtree(folder)
+    with pytest.raises(FileNotFoundError):
+        seen.turn()
+    assert (seen.previous, seen.current) == ({"u1"}, set())
+    seen.current.add("u2")
+    seen.unwritten.append("u2")
+    seen.write()
+    folder.mkdir()
+    seen.turn()
+    assert seen.previous == {"u2"}
+    assert sorted(path.name for path in folder.iterdir())
+    seen.close()

@@ -71,6 +71,16 @@ async def test_a_command_waits_until_we_can_hear_it(
 
 
 @pytest.mark.usefixtures("baskets")
+async def test_without_the_broker_a_command_is_refused_and_not_kept_for_later(
+    hass: HomeAssistant, mqtt_mock: MqttMockHAClient
+) -> None:
+    mqtt_mock.connected = False
+    with pytest.raises(HomeAssistantError, match="no connection to the MQTT broker"):
+        await act(hass, "start", device_id=device_id(hass, "Basket 1"))
+    assert sent(mqtt_mock) == []
+
+
+@pytest.mark.usefixtures("baskets")
 async def test_start_and_end_are_sent_and_answered(hass: HomeAssistant, mqtt_mock: MqttMockHAClient) -> None:
     response = await act(hass, "start", device_id=device_id(hass, "Basket 1"))
     assert response == {

@@ -337,3 +337,14 @@ async def test_what_one_message_changes_has_one_cause(hass: HomeAssistant, say: 
     cause = show("sensor.basket_1_items").context
     assert show("sensor.basket_1_total_price").context is cause
     assert show("event.basket_1_activity").context is cause
+
+
+async def test_an_update_that_somebody_left_retained_overwrites_nothing(
+    hass: HomeAssistant, say: Say, show: Show
+) -> None:
+    say("basket/1/update", '{"id":1,"list":{"MLON":2}}')
+    say("basket/1/availability", "offline")
+    say("basket/1/update", '{"id":1,"list":{"WTMN":9}}', retain=True)
+    await hass.async_block_till_done()
+    assert show("sensor.basket_1_items").state == "2"
+    assert show("binary_sensor.basket_1_connectivity").state == "off"

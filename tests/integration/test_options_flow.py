@@ -18,6 +18,12 @@ from .conftest import Say, Show
 SETTINGS = {"currency": "EUR", "running_total": True, "silence_minutes": 5, "command_expiry": 30}
 
 
+@pytest.fixture(autouse=True)
+def _own_upload_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep uploads out of the one folder that all Home Assistants of a machine share, and each deletes at its end."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
 async def choose(hass: HomeAssistant, site: MockConfigEntry, step: str) -> ConfigFlowResult:
     menu = await hass.config_entries.options.async_init(site.entry_id)
     assert (menu["type"], menu["menu_options"]) == (FlowResultType.MENU, ["settings", "import_prices"])

@@ -87,14 +87,22 @@ class Announcer:
         now = time.perf_counter_ns()
         budget = self._per_tick
         # Those that had to wait were sent in this order, so the first that is not due ends the search.
-        while budget and self._early and now - self._sent.get(self._early[0].device, 0) >= self._interval_ns:
+        while budget > 0 and self._early and now - self._sent.get(self._early[0].device, 0) >= self._interval_ns:
             budget -= self._send(self._early.popleft(), now, known)
-        while budget and self._ready:
+        while budget > 0 and self._ready:
             state = self._ready.popleft()
             if now - self._sent.get(state.device, -self._interval_ns) < self._interval_ns:
                 self._early.append(state)
             else:
                 budget -= self._send(state, now, known)
+
+    def flush(self, changed: Iterable[DeviceState], known: dict[str, DeviceState]) -> None:
+        """Publish the last state of every device whatever is due: nobody will come back to do it later."""
+        waiting = [*self._early, *self._ready, *changed]
+        self._early.clear()
+        self._ready.clear()
+        for state in waiting:
+            self._send(state, time.perf_counter_ns(), known)
 
     def _send(self, state: DeviceState, now: int, known: dict[str, DeviceState]) -> int:
         state.dirty = False

@@ -131,7 +131,7 @@ class Bridge:
         if left:
             _LOG.warning("stopped_with_open_messages", count=left, note="unacknowledged input is sent again")
         await self._periodic.stop()
-        self._announce_states()
+        self._announce_states(last=True)
         self._limited.flush(everything=True)
         self._limited_letters.flush(everything=True)
         self._announcer.goodbye()
@@ -177,10 +177,11 @@ class Bridge:
             self._retained.end()
             self._link.unroute(self._retained.topic_filter)
 
-    def _announce_states(self) -> None:
+    def _announce_states(self, last: bool = False) -> None:
         transport = self._pipeline.transport
         changed, transport.changed = transport.changed, []
-        self._announcer.tick(changed, self._pipeline.states)
+        announce = self._announcer.flush if last else self._announcer.tick
+        announce(changed, self._pipeline.states)
 
     def _announce_metrics(self) -> None:
         metrics = self._metrics.interval()
@@ -269,9 +270,15 @@ class Bridge:
             except Exception:  # noqa: BLE001 -- whatever a command meets, the next one must be heard
                 _LOG.exception("command_failed")
                 result = {"id": None, "ok": False, "error": "an internal error, see the bridge's log", "data": None}
-            self._announcer.result(result)
-            if delivery:
-                self._connection.acknowledge(delivery)
+            try:
+                self._announcer.result(result)
+            except TypeError as error:
+                # A result nested deeper than JSON is written; sent again, the command would only meet it again.
+                text = f"no answer can be written: {error}"
+                self._announcer.result({"id": None, "ok": False, "error": text, "data": None})
+            finally:
+                if delivery:
+                    self._connection.acknowledge(delivery)
 
     def _report_start(self) -> None:
         catalog = self._pipeline.catalog.catalog

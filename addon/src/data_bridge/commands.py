@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import perf_counter_ns
+from typing import Annotated
 from uuid import uuid4
 
 import orjson
@@ -26,6 +27,10 @@ class CommandError(Exception):
     """A command that cannot be carried out; its text goes to whoever asked."""
 
 
+# What SQLite can hold.
+type LetterNumber = Annotated[int, Field(ge=1, le=2**63 - 1)]
+
+
 class _Data(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
@@ -44,13 +49,13 @@ class _Set(_Data):
 
 
 class _Replay(_Data):
-    ids: list[int] | None = None
+    ids: list[LetterNumber] | None = None
     reason: str | None = None
     limit: int = Field(default=_MOST_REPLAYED, ge=1, le=_MOST_REPLAYED)
 
 
 class _Purge(_Data):
-    ids: list[int] | None = None
+    ids: list[LetterNumber] | None = None
     older_than: float | None = None
 
 
@@ -189,7 +194,8 @@ class Commands:
             chosen = await letters.call(lambda store: store.find_all(wanted.limit, 0, wanted.reason))
         outcomes = [self._replay_one(each) for each in chosen]
         delivered = [await outcome.wait() for outcome in outcomes]
-        done = [each.id for each in chosen]
+        # A delivery that failed again was stored anew before; an input may be of a kind that is not.
+        done = [each.id for each, ok in zip(chosen, delivered, strict=True) if ok or not each.is_input]
         await letters.call(lambda store: store.remove(done))
         return {"replayed": sum(delivered), "failed_again": len(chosen) - sum(delivered)}
 

@@ -98,7 +98,7 @@ class DeadLetterStore:
                 )
                 dropped = self._drop_oldest(cursor)
                 cursor.execute("COMMIT")
-            except sqlite3.Error:
+            except BaseException:
                 if self._database.in_transaction:
                     cursor.execute("ROLLBACK")
                 raise
@@ -148,9 +148,15 @@ class DeadLetterStore:
         """Delete letters by number; return how many there were."""
         with closing(self._database.cursor()) as cursor:
             cursor.execute("BEGIN IMMEDIATE")
-            cursor.executemany("DELETE FROM dead_letters WHERE id = ?", [(number,) for number in numbers])
-            removed = cursor.rowcount
-            cursor.execute("COMMIT")
+            try:
+                cursor.executemany("DELETE FROM dead_letters WHERE id = ?", [(number,) for number in numbers])
+                removed = cursor.rowcount
+                cursor.execute("COMMIT")
+            except BaseException:
+                # An open transaction would keep every later letter out.
+                if self._database.in_transaction:
+                    cursor.execute("ROLLBACK")
+                raise
         return removed
 
     def purge(self, older_than: float | None = None) -> int:

@@ -62,12 +62,21 @@ class Deduplication:
             self.turn()
 
     def turn(self) -> None:
-        """Begin a new generation; called every half of the time to live."""
-        self.write()
+        """Begin a new generation; called every half of the time to live.
+
+        Raises:
+            OSError: the disk is full or gone; in memory the new generation has begun, and the next turn tries again.
+        """
         self.previous = self.current
         self.current = set()
-        if self._file is not None and self._folder is not None:
-            self._file.close()
+        if self._folder is None:
+            return
+        try:
+            self.write()
+        finally:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
             self._index = 1 - self._index
             self._file = (self._folder / _NAMES[self._index]).open("wb", buffering=0)
 

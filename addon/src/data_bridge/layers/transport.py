@@ -395,8 +395,9 @@ class Transport:
         self._writing = False
         try:
             self._seen.write()
-        except OSError:
-            # A duplicate after a kill is the lesser evil than to stop here.
+        except (OSError, ValueError):
+            # The disk is full, or the file is closed because no new one could be opened. A duplicate after a kill is
+            # the lesser evil than to stop here.
             self.unwritten += 1
         answers, self._answers = self._answers, []
         for delivery in answers:

@@ -440,6 +440,9 @@ class FastLink(Link):
                         self._end(MQTTErrorCode.MQTT_ERR_CONN_LOST)
                     return
                 self._unsent = memoryview(b"".join([frames.popleft() for _ in range(count)]))
+                with self._lock:
+                    # Acknowledgements and the like are sent too, and were not counted in.
+                    self._unsent_bytes = max(0, self._unsent_bytes - len(self._unsent))
             try:
                 sent = opened.send(self._unsent)  # type: ignore[arg-type]  # paho's socket type asks for bytes only
             except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
@@ -458,8 +461,6 @@ class FastLink(Link):
                 self._unsent = self._unsent[sent:]
             else:
                 self._unsent = None
-                with self._lock:
-                    self._unsent_bytes = 0 if not frames else self._unsent_bytes
 
 
 _QOS2 = frozenset({PUBREC, PUBREL, PUBCOMP})

@@ -8,7 +8,7 @@ from paho.mqtt.properties import Properties
 
 from communicator.common.exception import ProtocolDecodeError, ProtocolValidationError
 from communicator.protocols.mqtt.properties import encode_properties, new_properties
-from communicator.protocols.mqtt.topic_trie import MAXIMUM_TOPIC_BYTES, check_topic
+from communicator.protocols.mqtt.topic_trie import MAXIMUM_TOPIC_BYTES, check_text, check_topic
 
 CONNACK = 0x20
 PUBLISH = 0x30
@@ -115,6 +115,8 @@ def prepare_publish(
     check_qos(qos)
     properties: Properties | None = None
     pairs = [(str(name), str(value)) for name, value in user_properties]
+    for text in (*(text for pair in pairs for text in pair), content_type or ""):
+        check_text("property", text)
     if pairs or any(value is not None for value in (message_expiry, response_topic, correlation_data, content_type)):
         properties = new_properties(PacketTypes.PUBLISH)
         if message_expiry is not None:

@@ -154,15 +154,18 @@ class MQTTProtocol(PubSubProtocol):
             # Before the lock: whoever has it may be waiting for this very thread.
             raise ProtocolError("connect() waits for the network loop and cannot be called in a callback")
         with self._connect_lock:
-            if self.is_connected:
+            if self.is_connected and not self._session.stopping:
                 return True
             loop = self._loop
-            connecting = self._session.connecting = Future()
             if not isinstance(loop, ThreadLoop) or not loop.running or self._session.stopping:
                 self._await_end(loop)
                 self._session.begin()
+                # Only now: a loop that ends tells its failure to whoever waits.
+                connecting = self._session.connecting = Future()
                 loop = self._loop = ThreadLoop(self._session, daemon=self.config.mode == "non-blocking")
                 loop.start()
+            else:
+                connecting = self._session.connecting = Future()
             self._await_connection(connecting, loop)
         return True
 
@@ -172,18 +175,21 @@ class MQTTProtocol(PubSubProtocol):
         Raises:
             ProtocolError: as `connect`.
         """
-        if self.is_connected:
+        if self.is_connected and not self._session.stopping:
             return True
         if self._attached is None:
             self.attach(asyncio.get_running_loop())
         loop = self._loop
-        connecting = self._session.connecting = Future()
+        if isinstance(loop, AsyncioLoop) and loop.running and self._session.stopping:
+            await loop.wait_ended()
+        # Whoever connects while another does waits for the same answer.
+        connecting = self._session.connecting = self._session.connecting or Future()
         if not isinstance(loop, AsyncioLoop) or not loop.running:
             self._session.begin()
             loop = self._loop = AsyncioLoop(self._session)
             loop.start()
         try:
-            await asyncio.wait_for(asyncio.wrap_future(connecting), self.config.timeout)
+            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(connecting)), self.config.timeout)
         except TimeoutError as error:
             self._stop(loop)
             raise self._timed_out() from error

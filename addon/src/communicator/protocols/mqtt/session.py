@@ -2,7 +2,6 @@
 
 import logging
 import secrets
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -22,11 +21,12 @@ from communicator.protocols.mqtt.configuration import MAXIMUM_UINT16, MQTTConfig
 from communicator.protocols.mqtt.connection_state import ConnectionState, StateCallbacks
 from communicator.protocols.mqtt.dispatcher import Dispatcher
 from communicator.protocols.mqtt.failures import connect_failure, refusal
-from communicator.protocols.mqtt.frames import FAILURE, PreparedPublish
+from communicator.protocols.mqtt.frames import FAILURE, MAXIMUM_REMAINING_LENGTH, PreparedPublish
 from communicator.protocols.mqtt.link import Link
 from communicator.protocols.mqtt.outbox import Outbox, OutgoingMessage, Settled
 from communicator.protocols.mqtt.statistics import Counters, MQTTStatistics
 from communicator.protocols.mqtt.subscriptions import Subscription
+from communicator.protocols.mqtt.topic_trie import check_filter
 
 _logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Session:
         self._refused = False
         self._ended_early = False
         self._version_known = False  # a broker that once took 5.0 and now just closes is in trouble, not old
-        self._maximum_packet = sys.maxsize
+        self._maximum_packet = MAXIMUM_REMAINING_LENGTH
         self._identifiers = False  # the broker names the subscription that a message is sent for
         self._requests: dict[int, _Request] = {}
         self._last_request = 0
@@ -140,7 +140,12 @@ class Session:
         return answer
 
     def unsubscribe(self, topic_filter: str, callback: Callable[..., None] | None) -> Future[None] | None:
-        """Let somebody, or everybody, leave a subscription; the answer is as for subscribe."""
+        """Let somebody, or everybody, leave a subscription; the answer is as for subscribe.
+
+        Raises:
+            ProtocolValidationError: the filter is none; kept for later it would end every connection to come.
+        """
+        check_filter(topic_filter)
         with self.lock:
             if not self.dispatcher.subscriptions.close(topic_filter, callback):
                 return None
@@ -333,7 +338,8 @@ class Session:
             self.counters.connects += 1
             self.counters.reconnects += reconnected
             self.stood = self._version_known = True
-            self._maximum_packet = getattr(properties, "MaximumPacketSize", sys.maxsize)
+            allowed = getattr(properties, "MaximumPacketSize", MAXIMUM_REMAINING_LENGTH)
+            self._maximum_packet = min(MAXIMUM_REMAINING_LENGTH, allowed)
             self._identifiers = link.version5 and bool(getattr(properties, "SubscriptionIdentifierAvailable", 1))
             self.failure = None
             self._restore(link, session_present)
@@ -488,11 +494,10 @@ class Session:
         step = 1 if self._identifiers else FILTERS_A_PACKET
         for start in range(0, len(subscriptions), step):
             self._subscribe(link, subscriptions[start : start + step], None, restored=self.counters.connects > 1)
+        ended, self._ended_offline = sorted(self._ended_offline), set()
         if session_present:
-            ended = sorted(self._ended_offline)
             for start in range(0, len(ended), FILTERS_A_PACKET):
                 link.unsubscribe(ended[start : start + FILTERS_A_PACKET], self._request((), None))
-        self._ended_offline.clear()
 
     def _call[*Arguments](self, callback: Callable[[*Arguments], None] | None, *arguments: *Arguments) -> None:
         if callback is None:

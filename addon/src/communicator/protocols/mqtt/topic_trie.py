@@ -1,10 +1,13 @@
 """Topic filters and a trie that finds all filters matching a topic (MQTT 5.0, section 4.7)."""
 
+import re
 from collections.abc import Iterator
 
 from communicator.common.exception import ProtocolValidationError
 
 MAXIMUM_TOPIC_BYTES = 65535
+
+_REFUSED = re.compile("[\x01-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")
 
 
 def check_topic(topic: str) -> bytes:
@@ -40,11 +43,17 @@ def check_filter(topic_filter: str) -> str:
     return matched
 
 
-def _encode(kind: str, text: str) -> bytes:
-    if not text:
-        raise ProtocolValidationError(f"a {kind} must be a text of at least one character, not {text!r}")
+def check_text(kind: str, text: str) -> bytes:
+    """Return a string of a packet as UTF-8 (MQTT 5.0, section 1.5.4).
+
+    Raises:
+        ProtocolValidationError: it is too long, is no Unicode, or has a character for which brokers end the connection,
+            which a client that sends it again after each reconnect would never leave behind.
+    """
     if "\0" in text:
         raise ProtocolValidationError(f"a {kind} must not contain the null character: {text!r}")
+    if _REFUSED.search(text):
+        raise ProtocolValidationError(f"a {kind} must not contain control characters or non-characters: {text!r}")
     try:
         encoded = text.encode()
     except UnicodeEncodeError as error:
@@ -52,6 +61,12 @@ def _encode(kind: str, text: str) -> bytes:
     if len(encoded) > MAXIMUM_TOPIC_BYTES:
         raise ProtocolValidationError(f"a {kind} may have {MAXIMUM_TOPIC_BYTES} bytes, not {len(encoded)}")
     return encoded
+
+
+def _encode(kind: str, text: str) -> bytes:
+    if not text:
+        raise ProtocolValidationError(f"a {kind} must be a text of at least one character, not {text!r}")
+    return check_text(kind, text)
 
 
 class _Node[T]:

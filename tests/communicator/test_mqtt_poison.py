@@ -1,0 +1,81 @@
+"""What a broker would end every connection for is refused before it is sent, not sent again after each reconnect."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from communicator.common.exception import ProtocolError, ProtocolValidationError
+from communicator.protocols.mqtt.mqtt_protocol import MQTTProtocol
+from development.mosquitto import Mosquitto
+
+
+@pytest.fixture
+def client() -> MQTTProtocol:
+    return MQTTProtocol(broker_address="127.0.0.1", port=1, timeout=5)
+
+
+@pytest.mark.parametrize("topic", ["a\nb", "a\x7fb", "a\uffffb", "a\0b"])
+def test_control_characters_in_a_topic_are_refused(client: MQTTProtocol, topic: str) -> None:
+    with pytest.raises(ProtocolValidationError):
+        client.publish(topic, b"x", qos=1)
+    with pytest.raises(ProtocolValidationError):
+        client.subscribe(f"{topic}/#", lambda _topic, _payload: None, qos=1)
+
+
+def test_control_characters_in_properties_are_refused(client: MQTTProtocol) -> None:
+    with pytest.raises(ProtocolValidationError):
+        client.publish("t", b"x", qos=1, user_properties=[("key", "line1\nline2")])
+    with pytest.raises(ProtocolValidationError):
+        client.publish("t", b"x", qos=1, content_type="a\0b")
+
+
+@pytest.mark.parametrize("topic_filter", ["", "a/#/b", "a\nb"])
+def test_what_is_no_filter_cannot_be_left(client: MQTTProtocol, topic_filter: str) -> None:
+    with pytest.raises(ProtocolValidationError):
+        client.unsubscribe(topic_filter)
+
+
+def test_a_message_larger_than_mqtt_allows_does_not_stay_in_flight(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker:
+        client = MQTTProtocol(broker_address="127.0.0.1", port=broker.port)
+        client.connect()
+        try:
+            with pytest.raises(ProtocolError):
+                client.publish("t", bytes(268_435_456), qos=1)
+            assert client.statistics().in_flight == 0
+        finally:
+            client.disconnect()
+
+
+def test_each_connect_to_a_silent_server_waits_for_its_own_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = MQTTProtocol(broker_address="127.0.0.1", port=silent.getsockname()[1], timeout=0.3)
+        for _ in range(3):
+            with pytest.raises(ProtocolError, match="did not answer within"):
+                client.connect()
+
+
+async def test_two_connects_at_once_are_one(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker:
+        client = MQTTProtocol(broker_address="127.0.0.1", port=broker.port, timeout=5)
+        try:
+            assert all(await asyncio.gather(client.connect_async(), client.connect_async()))
+            assert client.is_connected
+        finally:
+            await client.disconnect_async()
+
+
+async def test_a_connect_right_after_a_disconnect_connects(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker:
+        client = MQTTProtocol(broker_address="127.0.0.1", port=broker.port, timeout=5)
+        try:
+            await client.connect_async()
+            for _ in range(5):
+                client.disconnect()
+                assert await client.connect_async()
+                await asyncio.sleep(0)
+                assert client.is_connected
+        finally:
+            await client.disconnect_async()

@@ -1,0 +1,57 @@
+"""Retained states: sent when due, never in a loop without end, and the last one before the bridge goes."""
+
+import json
+from dataclasses import dataclass
+from typing import override
+
+from communicator.protocols.mqtt.mqtt_protocol import PreparedPublish
+from data_bridge.announce import Announcer
+from data_bridge.layers.compiled import DeviceState
+from data_bridge.settings import AnnouncementSettings
+from tests.data_bridge.connections import ScriptedConnection
+
+
+@dataclass(slots=True)
+class NarrowConnection(ScriptedConnection):
+    """Has room for so many messages, and counts the attempts after."""
+
+    room: int = 1
+    attempts: int = 0
+
+    @override
+    def publish_prepared(
+        self, prepared: PreparedPublish, payload: bytes, *arguments: object, **options: object
+    ) -> bool:
+        self.attempts += 1
+        if self.attempts > 1000:
+            raise AssertionError("it tries without end")
+        self.refuse = self.attempts > self.room
+        return ScriptedConnection.publish_prepared(self, prepared, payload)
+
+
+def state(device: str, value: float) -> DeviceState:
+    changed = DeviceState(device)
+    changed.values["GPS.Latitude"] = value
+    changed.dirty = True
+    return changed
+
+
+def test_a_full_queue_ends_the_turn_and_keeps_the_states() -> None:
+    connection = NarrowConnection(room=1)
+    announcer = Announcer(connection, "iot_data_bridge/main", "main", "Main", AnnouncementSettings())
+    states = {f"VM-{number}": state(f"VM-{number}", number) for number in range(5)}
+    announcer.tick(states.values(), states)
+    assert len(connection.sent) == 1
+    assert announcer.waiting == 4
+
+
+def test_the_last_value_is_announced_before_the_bridge_goes() -> None:
+    connection = ScriptedConnection()
+    announcer = Announcer(connection, "iot_data_bridge/main", "main", "Main", AnnouncementSettings())
+    device = state("VM-A", 1.0)
+    announcer.tick([device], {"VM-A": device})
+    device.values["GPS.Latitude"] = 2.0
+    announcer.tick([device], {"VM-A": device})
+    assert [json.loads(sent.payload)["values"] for sent in connection.take()] == [{"GPS.Latitude": 1.0}]
+    announcer.flush([], {"VM-A": device})
+    assert [json.loads(sent.payload)["values"] for sent in connection.take()] == [{"GPS.Latitude": 2.0}]
