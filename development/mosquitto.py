@@ -48,7 +48,7 @@ class Mosquitto:
     """One Mosquitto process on the loopback interface; everything it writes is in `directory`.
 
     With `users` (name to password) nobody else may connect; without, everybody may. `settings` are further lines of
-    mosquitto.conf before the listener. A context manager starts and stops it.
+    mosquitto.conf before the listener, `listener_settings` after it. A context manager starts and stops it.
     """
 
     directory: Path
@@ -57,6 +57,7 @@ class Mosquitto:
     certificate: ServerCertificate | None = None
     persistence: bool = True
     settings: tuple[str, ...] = ()
+    listener_settings: tuple[str, ...] = ()
     program: str = "mosquitto"
     process: Program = field(init=False)
 
@@ -138,6 +139,7 @@ class Mosquitto:
             *([f"password_file {self.directory / 'users'}"] if self.users else []),
             *self.settings,
             f"listener {self.port} 127.0.0.1",
+            *self.listener_settings,
         ]
         return lines + (self.certificate.lines() if self.certificate else [])
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,32 @@ async def test_a_connect_right_after_a_disconnect_connects(tmp_path: Path) -> No
                 assert client.is_connected
         finally:
             await client.disconnect_async()
+
+
+@pytest.mark.parametrize(
+    ("setting", "qos", "retain", "text"),
+    [
+        ("max_qos 1", 2, False, "takes QoS 1 at most, not 2"),
+        ("retain_available false", 1, True, "keeps no retained messages"),
+    ],
+)
+def test_what_a_broker_said_it_does_not_support_is_refused_and_holds_up_nothing(
+    tmp_path: Path, setting: str, qos: int, retain: bool, text: str
+) -> None:
+    # A setting of the listener, so it comes after it.
+    with Mosquitto(tmp_path, listener_settings=(setting,)) as broker:
+        client = MQTTProtocol(broker_address="127.0.0.1", port=broker.port, timeout=5)
+        # Taken while nobody knew what the broker supports.
+        assert client.publish("early", b"x", qos=qos, retain=retain)
+        client.connect()
+        try:
+            with pytest.raises(ProtocolValidationError, match=text):
+                client.publish("t", b"x", qos=qos, retain=retain)
+            arrived = threading.Event()
+            client.subscribe("ok", lambda _topic, _payload: arrived.set(), qos=1)
+            client.publish("ok", b"x", qos=1)
+            assert arrived.wait(5)
+            statistics = client.statistics()
+            assert (statistics.refused, statistics.connections_lost) == (1, 0)
+        finally:
+            client.disconnect()

@@ -21,7 +21,7 @@ from communicator.protocols.mqtt.connection_state import ConnectionState, StateC
 from communicator.protocols.mqtt.frames import FAILURE, PreparedPublish, check_qos, prepare_publish
 from communicator.protocols.mqtt.links import fast_link, stock_link
 from communicator.protocols.mqtt.properties import MessageProperties
-from communicator.protocols.mqtt.session import Session
+from communicator.protocols.mqtt.session import QOS_NOT_SUPPORTED, RETAIN_NOT_SUPPORTED, Session
 from communicator.protocols.mqtt.statistics import MQTTStatistics
 from communicator.protocols.mqtt.subscriptions import (
     FrameHandler,
@@ -293,10 +293,8 @@ class MQTTProtocol(PubSubProtocol):
                 content_type=content_type,
             )
         payload = _payload_bytes(message)
-        if (limit := self._session.packet_limit(prepared, payload)) is not None:
-            raise ProtocolValidationError(
-                f"the broker takes packets of {limit} bytes; {len(payload)} bytes on {prepared.topic!r} are too many"
-            )
+        if reason_code := self._session.refusal_of(prepared, payload):
+            raise ProtocolValidationError(self._explanation(reason_code, prepared, payload))
         if self.config.mode == "blocking" and qos and not self._inside:
             return self._publish_confirmed(prepared, payload)
         return self._taken(prepared, self._session.publish(prepared, payload, None))
@@ -479,6 +477,14 @@ class MQTTProtocol(PubSubProtocol):
     def _await_end(self, loop: ThreadLoop | AsyncioLoop | None) -> None:
         if isinstance(loop, ThreadLoop) and loop.running and not loop.wait_ended(self.config.timeout):
             raise self._timed_out()
+
+    def _explanation(self, reason_code: int, prepared: PreparedPublish, payload: bytes) -> str:
+        if reason_code == QOS_NOT_SUPPORTED:
+            return f"the broker takes QoS {self._session.maximum_qos} at most, not {prepared.qos} on {prepared.topic!r}"
+        if reason_code == RETAIN_NOT_SUPPORTED:
+            return f"the broker keeps no retained messages, and {prepared.topic!r} is one"
+        limit = self._session.maximum_packet
+        return f"the broker takes packets of {limit} bytes; {len(payload)} bytes on {prepared.topic!r} are too many"
 
     def _timed_out(self) -> ProtocolTimeoutError:
         return ProtocolTimeoutError(

@@ -33,6 +33,8 @@ _logger = logging.getLogger(__name__)
 FILTERS_A_PACKET = 64
 SESSION_TAKEN_OVER = 0x8E
 PACKET_TOO_LARGE = 0x95
+RETAIN_NOT_SUPPORTED = 0x9A
+QOS_NOT_SUPPORTED = 0x9B
 PACKET_OVERHEAD = 10
 """Bytes of a PUBLISH beside topic, properties and payload, at most: type, length, packet identifier, topic alias."""
 
@@ -72,7 +74,10 @@ class Session:
         self._refused = False
         self._ended_early = False
         self._version_known = False  # a broker that once took 5.0 and now just closes is in trouble, not old
-        self._maximum_packet = MAXIMUM_REMAINING_LENGTH
+        # What the broker told when it accepted; until then what MQTT itself allows.
+        self.maximum_packet = MAXIMUM_REMAINING_LENGTH
+        self.maximum_qos = 2
+        self._retain_available = True
         self._identifiers = False  # the broker names the subscription that a message is sent for
         self._requests: dict[int, _Request] = {}
         self._last_request = 0
@@ -93,12 +98,12 @@ class Session:
         """Send or queue one message; False when it was neither, which is counted."""
         with self.lock:
             link = self.link if self.state is ConnectionState.CONNECTED else None
-            refused: list[OutgoingMessage] = []
+            refused: list[tuple[OutgoingMessage, int]] = []
             if prepared.qos == 0:
                 if link is None:
                     self.counters.dropped_offline += 1
                     return False
-                if self.packet_limit(prepared, payload) is not None:
+                if self.refusal_of(prepared, payload):
                     self.counters.refused += 1
                     return False
                 if not link.publish_at_most_once(prepared, payload):
@@ -116,10 +121,14 @@ class Session:
         self.wake()
         return True
 
-    def packet_limit(self, prepared: PreparedPublish, payload: bytes) -> int | None:
-        """Return the broker's Maximum Packet Size when a message is above it, else None."""
+    def refusal_of(self, prepared: PreparedPublish, payload: bytes) -> int:
+        """Return the reason code for which this broker would end the connection, or 0 when it takes the message."""
         size = len(payload) + len(prepared.topic_part) + len(prepared.properties_part) + PACKET_OVERHEAD
-        return self._maximum_packet if size > self._maximum_packet else None
+        if size > self.maximum_packet:
+            return PACKET_TOO_LARGE
+        if prepared.qos > self.maximum_qos:
+            return QOS_NOT_SUPPORTED
+        return RETAIN_NOT_SUPPORTED if prepared.retain and not self._retain_available else 0
 
     def acknowledge(self, delivery: int) -> None:
         """Acknowledge a delivery; one of an earlier connection does nothing but count."""
@@ -339,7 +348,9 @@ class Session:
             self.counters.reconnects += reconnected
             self.stood = self._version_known = True
             allowed = getattr(properties, "MaximumPacketSize", MAXIMUM_REMAINING_LENGTH)
-            self._maximum_packet = min(MAXIMUM_REMAINING_LENGTH, allowed)
+            self.maximum_packet = min(MAXIMUM_REMAINING_LENGTH, allowed)
+            self.maximum_qos = getattr(properties, "MaximumQoS", 2)
+            self._retain_available = bool(getattr(properties, "RetainAvailable", 1))
             self._identifiers = link.version5 and bool(getattr(properties, "SubscriptionIdentifierAvailable", 1))
             self.failure = None
             self._restore(link, session_present)
@@ -435,17 +446,17 @@ class Session:
 
     # ------------------------------------------------------------------ inside
 
-    def _pump(self, link: Link) -> list[OutgoingMessage]:
+    def _pump(self, link: Link) -> list[tuple[OutgoingMessage, int]]:
         """Send what the window has room for; return what the broker would close the connection for, again and again."""
         outbox = self.outbox
         refused = []
         while (message := outbox.next_to_send()) is not None:
-            if self.packet_limit(message.prepared, message.payload) is None:
+            if reason_code := self.refusal_of(message.prepared, message.payload):
+                outbox.settle(message.identifier)
+                refused.append((message, reason_code))
+            else:
                 self.counters.sent += 1
                 link.publish(message, False)
-            else:
-                outbox.settle(message.identifier)
-                refused.append(message)
         return refused
 
     def _settle(self, message: OutgoingMessage, reason_code: int) -> None:
@@ -457,10 +468,10 @@ class Session:
             except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
                 self.dispatcher.failed(message.prepared.topic, error)
 
-    def _refuse(self, messages: list[OutgoingMessage]) -> None:
-        for message in messages:
+    def _refuse(self, messages: list[tuple[OutgoingMessage, int]]) -> None:
+        for message, reason_code in messages:
             self.counters.refused += 1
-            self._settle(message, PACKET_TOO_LARGE)
+            self._settle(message, reason_code)
 
     def _early_end(self, reason: str) -> ProtocolError:
         error = self.link.error if self.link is not None else None
