@@ -72,6 +72,9 @@ async def test_a_session_that_another_server_commands_counts(hass: HomeAssistant
     say("basket/1/status", '{"msg":"end"}')
     assert show("sensor.basket_1_session").state == "idle"
     assert show("sensor.basket_1_session_started").state == "unknown"
+    # What was paid for stays in the basket at every checkout, until somebody unpacks it.
+    assert show("binary_sensor.basket_1_problem").attributes["reason"] is None
+    say("basket/1/update", '{"id":1,"list":{"MLON":2}}')
     assert show("binary_sensor.basket_1_problem").attributes["reason"] == "items_without_session"
 
 

@@ -84,6 +84,10 @@ async def test_items_without_a_session_are_alerted(
     await hass.async_block_till_done()
     await pass_time(hass, freezer, seconds=11)
     assert alerts == ["Basket 1"]
+    say("basket/2/status", "end")  # a checkout
+    await hass.async_block_till_done()
+    await pass_time(hass, freezer, seconds=31)
+    assert alerts == ["Basket 1"]
 
 
 @pytest.mark.usefixtures("installed")

@@ -73,6 +73,19 @@ async def test_a_restart_in_the_middle_of_a_session_loses_nothing(
     assert show("event.basket_1_activity").state == last
 
 
+async def test_what_was_taken_without_a_session_is_known_after_a_restart(
+    hass: HomeAssistant, site: MockConfigEntry, say: Say, show: Show
+) -> None:
+    say("basket/1/update", '{"id":1,"list":{"MLON":1}}')
+    say("basket/2/status", "start")
+    say("basket/2/update", '{"id":2,"list":{"MLON":1}}')
+    say("basket/2/status", "end")
+    await hass.async_block_till_done()
+    await restart(hass, site)
+    reasons = [show(f"binary_sensor.basket_{number}_problem").attributes["reasons"] for number in (1, 2)]
+    assert reasons == [["items_without_session", "unknown_product"], ["unknown_product"]]
+
+
 @pytest.mark.usefixtures("site")
 async def test_what_baskets_say_is_stored_soon_even_under_a_steady_stream(
     hass: HomeAssistant, say: Say, freezer: FrozenDateTimeFactory, hass_storage: dict[str, Any]

@@ -87,6 +87,8 @@ class Basket:
     shown_total: Decimal | None = None
     budget: Decimal | None = None
     silent: bool = False
+    # What a session leaves behind was paid for, or put back; what changes without one was seen by nobody.
+    moved_without_session: bool = False
     settling_until: datetime | None = None
     # What follows from the above, kept because every entity reads it.
     items: int = 0
@@ -132,11 +134,11 @@ class Basket:
         if (
             not (self.unknown or self.silent or self.details)
             and self.shown_total is None
-            and (self.session_started is not None or not self.items)
+            and not self.moved_without_session
         ):
             return ()
         found: list[Problem] = []
-        if self.items and self.session_started is None:
+        if self.moved_without_session:
             found.append(Problem.ITEMS_WITHOUT_SESSION)
         if self.unknown:
             found.append(Problem.UNKNOWN_PRODUCT)
@@ -162,6 +164,7 @@ class Basket:
         if contents is None or contents == self.contents:
             return ()
         before, self.contents = self.contents, contents
+        self.moved_without_session = self.session_started is None and bool(contents)
         self._price()
         if self.checked:
             # Ticked means seen by staff: a piece that came since was not.
@@ -228,6 +231,7 @@ class Basket:
         if self.active:
             return ()  # a repeated start does nothing, in the basket neither
         self.session_started = now.replace(microsecond=0)
+        self.moved_without_session = False
         self.shown_total = None
         self.settling_until = None
         if self.checked:
@@ -300,6 +304,7 @@ class Basket:
             "online": self.online,
             "shown_total": None if self.shown_total is None else str(self.shown_total),
             "budget": None if self.budget is None else str(self.budget),
+            "moved_without_session": self.moved_without_session,
         }
 
     @classmethod
@@ -324,6 +329,7 @@ class Basket:
             online=online if isinstance(online, bool) else None,
             shown_total=to_decimal(stored.get("shown_total")),
             budget=to_decimal(stored.get("budget")),
+            moved_without_session=stored.get("moved_without_session") is True,
         )
         if isinstance(contents, dict):
             basket.contents = {code: count for code, value in contents.items() if (count := to_count(value))}

@@ -107,10 +107,27 @@ def test_an_unknown_product_is_told_once_and_leaves_no_total(basket: Basket) -> 
     assert problems(basket) == (Problem.UNKNOWN_PRODUCT,)
 
 
-def test_items_without_a_session_are_a_problem(basket: Basket) -> None:
+def test_contents_that_change_without_a_session_are_a_problem(basket: Basket) -> None:
     basket.apply_update(update(MLON=1), NOON)
     assert problems(basket) == (Problem.ITEMS_WITHOUT_SESSION,)
     basket.apply_command(START, NOON)
+    assert problems(basket) == ()
+
+
+def test_what_stays_in_a_basket_after_its_session_is_no_problem(basket: Basket) -> None:
+    basket.apply_command(START, NOON)
+    basket.apply_update(update(MLON=2), NOON)
+    basket.apply_command(END, NOON)
+    assert problems(basket) == ()
+    basket.apply_update(update(MLON=2), NOON + SECOND)  # the same again: nobody touched it
+    assert problems(basket) == ()
+    basket.apply_update(update(MLON=1), NOON + SECOND)
+    assert problems(basket) == (Problem.ITEMS_WITHOUT_SESSION,)
+
+
+def test_an_empty_basket_without_a_session_is_no_problem(basket: Basket) -> None:
+    basket.apply_update(update(MLON=1), NOON)
+    basket.apply_update(update(), NOON + SECOND)
     assert problems(basket) == ()
 
 
@@ -243,6 +260,7 @@ def test_whatever_happened_a_stored_basket_comes_back_the_same(messages: list[Ba
             "details": 3,
             "session_started": "yesterday",
             "budget": "x",
+            "moved_without_session": "x",
         },
         {"root": "basket/1", "session_started": "2026-11-20T12:00:00", "online": "yes", "basket_id": []},
     ],
@@ -250,3 +268,4 @@ def test_whatever_happened_a_stored_basket_comes_back_the_same(messages: list[Ba
 def test_a_damaged_store_gives_a_basket_nevertheless(prices: PriceList, stored: dict[str, object]) -> None:
     basket = Basket.from_json(stored, prices, BasketRules())  # type: ignore[arg-type] # damaged on purpose
     assert (basket.contents, basket.active, basket.budget) == ({}, False, None)
+    assert problems(basket) == ()
