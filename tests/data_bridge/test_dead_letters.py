@@ -9,7 +9,7 @@ import pytest
 
 from data_bridge.dead_letter_writer import DeadLetterWriter
 from data_bridge.dead_letters import DeadLetterStore
-from data_bridge.layers.transport import Undelivered
+from data_bridge.layers.undelivered import Undelivered
 from data_bridge.logs import get_logger
 from data_bridge.reasons import Reason
 

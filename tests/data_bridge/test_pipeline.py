@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from data_bridge.catalogs.catalog import Catalog
 from data_bridge.catalogs.loader import CatalogFiles, load
-from data_bridge.layers.transport import Undelivered
+from data_bridge.layers.undelivered import Undelivered
 from data_bridge.logs import LimitedLog
 from data_bridge.pipeline import Pipeline
 from data_bridge.reasons import Reason
@@ -420,6 +420,33 @@ async def test_keys_of_one_trace_are_deduplicated_each(ordered: Harness) -> None
     assert ordered.connection.take() == []
     assert ordered.connection.acknowledged == [1, 2, 3]
     assert ordered.pipeline.transport.open == 0
+
+
+async def test_a_thousand_held_messages_of_one_trace_follow_at_qos_0(make: MakeHarness) -> None:
+    ordered = make(deduplication=DeduplicationSettings(persist=False, identity="trace_and_key"))
+    ordered.envelope("7", "1", 1, "u1")
+    (first,) = ordered.connection.take()
+    for number in range(1000):
+        ordered.pipeline.transport.deliver_all(
+            [(ordered.pipeline.catalog.routes["Templated"], str(number))], None, "u1", 100 + number, 1
+        )
+    first.answer(0)
+    assert [orjson.loads(each.payload)["v"] for each in ordered.connection.sent] == [str(n) for n in range(1000)]
+    assert ordered.connection.acknowledged == [1, *range(100, 1100)]
+    assert (ordered.pipeline.transport.open, ordered.pipeline.transport.backlog) == (0, 0)
+
+
+async def test_a_resent_dead_letter_does_not_end_the_turn_of_its_trace(ordered: Harness) -> None:
+    ordered.envelope("7", "1", 1, "u1")
+    ordered.envelope("ENG", "RUN", True, "u1")
+    first, *_ = ordered.connection.take()
+    letter = Undelivered(Reason.REFUSED, "", "u1", "VM-A", "Plain", "devices/vm-a/ingress", 1, False, b"old", 3)
+    ordered.pipeline.transport.resend(letter, lambda _: None)
+    (resent,) = ordered.connection.take()
+    resent.answer(0)
+    assert ordered.connection.take() == []
+    first.answer(0)
+    assert [each.payload for each in ordered.connection.take()] == [b'{"object":"Engine.Running","value":true}']
 
 
 # ---------------------------------------------------------------- whatever comes

@@ -15,7 +15,7 @@ from data_bridge.commands import Answer, CommandContext, CommandError, Commands
 from data_bridge.dead_letter_writer import DeadLetterWriter
 from data_bridge.dead_letters import DeadLetterStore
 from data_bridge.health import INTERVAL_SECONDS, write_health
-from data_bridge.layers.transport import Undelivered
+from data_bridge.layers.undelivered import Undelivered
 from data_bridge.logs import LimitedLog, get_logger
 from data_bridge.metrics import Metrics
 from data_bridge.periodic import Periodic

@@ -10,7 +10,7 @@ from functools import partial
 from structlog.stdlib import BoundLogger
 
 from data_bridge.dead_letters import DeadLetterStore
-from data_bridge.layers.transport import Undelivered
+from data_bridge.layers.undelivered import Undelivered
 
 _BATCH = 500
 _RETRY_SECONDS = 1.0

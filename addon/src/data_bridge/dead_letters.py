@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_bridge.layers.transport import Undelivered
+from data_bridge.layers.undelivered import Undelivered
 from data_bridge.reasons import Reason
 
 _SCHEMA = """

@@ -14,7 +14,8 @@ from data_bridge.layers.compiled import CompiledCatalog, DeviceState, compile_ca
 from data_bridge.layers.deduplication import Deduplication
 from data_bridge.layers.input import Input
 from data_bridge.layers.mapping import Mapping
-from data_bridge.layers.transport import DeadLetterSink, Transport
+from data_bridge.layers.transport import Transport
+from data_bridge.layers.undelivered import DeadLetterSink
 from data_bridge.logs import LimitedLog
 from data_bridge.reasons import Reason
 from data_bridge.settings import Settings

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from data_bridge.layers.transport import DeadLetterSink, Undelivered
+from data_bridge.layers.undelivered import DeadLetterSink, Undelivered
 from data_bridge.logs import LimitedLog
 from data_bridge.reasons import QUIET, Reason
 

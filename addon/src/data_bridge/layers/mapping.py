@@ -5,7 +5,8 @@ from typing import Protocol
 from data_bridge.catalogs.casts import Cast, CastError, Raw, Value
 from data_bridge.catalogs.json_path import PathMissingError
 from data_bridge.layers.compiled import CompiledCatalog, EnvelopeRule, Route, TopicRule, envelope_key, plain_value
-from data_bridge.layers.transport import Mapped, Transport
+from data_bridge.layers.pending import Mapped
+from data_bridge.layers.transport import Transport
 from data_bridge.reasons import Reason
 
 EQUIP_TAG = "Equip.Tag"

@@ -1,9 +1,7 @@
 """The transport layer: sends what was mapped, and answers for every message until its last delivery is safe."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter_ns
 
 from orjson import dumps
@@ -11,60 +9,17 @@ from orjson import dumps
 from data_bridge.catalogs.casts import Value
 from data_bridge.connection import Connection, PreparedPublish
 from data_bridge.histogram import LatencyHistogram
+from data_bridge.layers.backpressure import Backpressure
 from data_bridge.layers.compiled import DeviceState, Output, Route, encode
 from data_bridge.layers.deduplication import Deduplication
+from data_bridge.layers.pending import Mapped, Pending, Token
+from data_bridge.layers.timers import Timers
+from data_bridge.layers.turns import Turns
+from data_bridge.layers.undelivered import DeadLetterSink, Undelivered
 from data_bridge.reasons import Reason
 
 # MQTT 5 reason codes from here on are failures.
 FAILURE = 0x80
-_BACKLOG_PAUSE = 0.002
-_MOST_HELD = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Undelivered:
-    """Something that could not be delivered or used, with all that is needed to try it again.
-
-    A delivery has a `device`; an input that no rule could use has none, and `topic` is where it came from.
-    """
-
-    reason: Reason
-    detail: str
-    trace_id: str
-    device: str
-    object: str
-    topic: str
-    qos: int
-    retain: bool
-    payload: bytes
-    attempts: int
-
-
-class Pending:
-    """A message whose deliveries are under way."""
-
-    __slots__ = ("complete", "delivery", "identity", "remaining", "repeats", "started", "then", "trace_id")
-
-    def __init__(self, identity: str | None, trace_id: str, delivery: int, started: int, remaining: int) -> None:
-        self.identity = identity
-        self.trace_id = trace_id
-        self.delivery = delivery
-        self.started = started
-        self.remaining = remaining
-        self.complete = True
-        # Deliveries of the same message that the broker sent again meanwhile: answered together with the first.
-        self.repeats: list[int] | None = None
-        # Called with True when all was delivered, False when a part became a dead letter.
-        self.then: Callable[[bool], None] | None = None
-
-
-type Token = tuple[Pending, Output, bytes, str, int]
-"""pending, output, payload, object, number of this attempt"""
-
-type DeadLetterSink = Callable[[Undelivered, Callable[[], None]], None]
-"""sink(letter, on_stored): `on_stored` follows when the letter is safe on disk"""
-
-type Mapped = list[tuple[Route, Value]]
 
 
 class Transport:
@@ -102,11 +57,9 @@ class Transport:
         self._tries = tries
         self._backoff = backoff
         self._ordered = ordered
-        self._traces: dict[str, deque[tuple[Pending, Mapped]]] = {}
-        self._held = 0
-        self._backlog: deque[Token] = deque()
-        self._timers: set[asyncio.TimerHandle] = set()
-        self._paused = False
+        self._turns = Turns(self._send_held)
+        self._timers = Timers()
+        self._backpressure = Backpressure(connection, self._timers, self._submit_kept)
         self._writing = False
         self._answers: list[int] = []
         self._on_idle: asyncio.Event | None = None
@@ -127,7 +80,7 @@ class Transport:
         for prepared, state, output in targets:
             token = (pending, output, payload, name, 1)
             if not self._publish(prepared, payload, self._acknowledged, token):
-                self._queue_full(token)
+                self._backpressure.add(token)
             if state is not None:
                 state.values[name] = value
                 state.changed_ns = started
@@ -150,7 +103,7 @@ class Transport:
                     if identity is not None:
                         self.in_flight[identity] = refused
                 refused.remaining += 1
-                self._queue_full((refused, output, payload, name, 1))
+                self._backpressure.add((refused, output, payload, name, 1))
             if state is not None:
                 state.values[name] = value
                 state.changed_ns = started
@@ -187,15 +140,13 @@ class Transport:
         self.mapped += 1
         if identity is not None:
             self.in_flight[identity] = pending
-        if self._ordered and trace_id:
-            queue = self._traces.get(trace_id)
-            if queue is not None:
-                queue.append((pending, mapped))
-                self._held += 1
-                if self._held > _MOST_HELD:
-                    self._pause()
-                return
-            self._traces[trace_id] = deque()
+        if self._ordered and trace_id and not self._turns.take(trace_id, pending, mapped):
+            self._backpressure.hold(self._turns.held)
+            return
+        self._send(pending, mapped)
+
+    def _send_held(self, pending: Pending, mapped: Mapped) -> None:
+        self._backpressure.hold(self._turns.held)
         self._send(pending, mapped)
 
     def _send(self, pending: Pending, mapped: Mapped) -> None:
@@ -214,7 +165,7 @@ class Transport:
                 if output.prepared is None:
                     self._give_up(token, Reason.NO_TRANSPORT, "the device is reached over SignalR only")
                 elif not self._submit(output.prepared, token):
-                    self._queue_full(token)
+                    self._backpressure.add(token)
 
     def _submit(self, prepared: PreparedPublish, token: Token) -> bool:
         if token[1].qos:
@@ -225,6 +176,10 @@ class Transport:
         self._delivered(token[0])
         return True
 
+    def _submit_kept(self, token: Token) -> bool:
+        prepared = token[1].prepared
+        return prepared is None or self._submit(prepared, token)
+
     def resend(self, letter: Undelivered, then: Callable[[bool], None]) -> None:
         """Send a dead letter's delivery again, as it was."""
         prepared = self._connection.prepare(letter.topic, letter.qos, letter.retain)
@@ -234,7 +189,7 @@ class Transport:
         self.mapped += 1
         token = (pending, output, letter.payload, letter.object, 1)
         if not self._submit(prepared, token):
-            self._queue_full(token)
+            self._backpressure.add(token)
 
     # ------------------------------------------------------------ answers
 
@@ -261,7 +216,7 @@ class Transport:
                     self._write_soon()
         if pending.delivery:
             self._acknowledge(pending.delivery)
-        if pending.repeats is not None or pending.then is not None or self._ordered or self._on_idle is not None:
+        if pending.repeats is not None or pending.then is not None or pending.turn or self._on_idle is not None:
             self._follow_up(pending)
 
     def _delivered(self, pending: Pending) -> None:
@@ -288,20 +243,10 @@ class Transport:
             self._acknowledge(delivery)
         if pending.then is not None:
             pending.then(pending.complete)
-        if self._ordered and pending.trace_id in self._traces:
-            self._next_of_trace(pending.trace_id)
+        if pending.turn:
+            self._turns.give_back(pending.turn)
         if self._on_idle is not None and self.open == 0:
             self._on_idle.set()
-
-    def _next_of_trace(self, trace_id: str) -> None:
-        queue = self._traces[trace_id]
-        if not queue:
-            del self._traces[trace_id]
-            return
-        pending, mapped = queue.popleft()
-        self._held -= 1
-        self._resume()
-        self._send(pending, mapped)
 
     # ------------------------------------------------------------ failures
 
@@ -312,16 +257,12 @@ class Transport:
             return
         self.retried += 1
         again = (pending, output, payload, name, attempt + 1)
-        loop = asyncio.get_running_loop()
-        handle: asyncio.TimerHandle
 
         def retry() -> None:
-            self._timers.discard(handle)
-            if output.prepared is not None and not self._submit(output.prepared, again):
-                self._queue_full(again)
+            if not self._submit_kept(again):
+                self._backpressure.add(again)
 
-        handle = loop.call_later(self._backoff * 2 ** (attempt - 1), retry)
-        self._timers.add(handle)
+        self._timers.later(self._backoff * 2 ** (attempt - 1), retry)
 
     def _give_up(self, token: Token, reason: Reason, detail: str) -> None:
         pending, output, payload, name, attempts = token
@@ -340,43 +281,6 @@ class Transport:
             attempts,
         )
         self._dead_letter(letter, lambda: self._delivered(pending))
-
-    def _queue_full(self, token: Token) -> None:
-        """Keep what the connection cannot take, and take no more input until it can."""
-        self._backlog.append(token)
-        if len(self._backlog) == 1:
-            self._pause()
-            self._later(_BACKLOG_PAUSE, self._drain)
-
-    def _drain(self) -> None:
-        while self._backlog:
-            token = self._backlog[0]
-            prepared = token[1].prepared
-            if prepared is not None and not self._submit(prepared, token):
-                self._later(_BACKLOG_PAUSE, self._drain)
-                return
-            self._backlog.popleft()
-        self._resume()
-
-    def _pause(self) -> None:
-        if not self._paused:
-            self._paused = True
-            self._connection.pause()
-
-    def _resume(self) -> None:
-        if self._paused and not self._backlog and self._held <= _MOST_HELD:
-            self._paused = False
-            self._connection.resume()
-
-    def _later(self, seconds: float, action: Callable[[], None]) -> None:
-        handle: asyncio.TimerHandle
-
-        def run() -> None:
-            self._timers.discard(handle)
-            action()
-
-        handle = asyncio.get_running_loop().call_later(seconds, run)
-        self._timers.add(handle)
 
     # ------------------------------------------------------------ keeping and ending
 
@@ -411,7 +315,7 @@ class Transport:
     @property
     def backlog(self) -> int:
         """Return how many deliveries wait for room in the connection's queue, or for their trace's turn."""
-        return len(self._backlog) + self._held
+        return len(self._backpressure) + self._turns.held
 
     async def drain(self, seconds: float) -> int:
         """Wait until every message is answered, at most so long, and return how many are not."""
@@ -428,8 +332,6 @@ class Transport:
 
     def close(self) -> None:
         """Cancel all timers. What was not answered will be sent again by the broker that it came from."""
-        for handle in self._timers:
-            handle.cancel()
-        self._timers.clear()
+        self._timers.cancel()
         self._write()
         self._seen.close()

@@ -1,0 +1,32 @@
+"""Messages whose deliveries are under way."""
+
+from collections.abc import Callable
+
+from data_bridge.catalogs.casts import Value
+from data_bridge.layers.compiled import Output, Route
+
+
+class Pending:
+    """A message whose deliveries are under way."""
+
+    __slots__ = ("complete", "delivery", "identity", "remaining", "repeats", "started", "then", "trace_id", "turn")
+
+    def __init__(self, identity: str | None, trace_id: str, delivery: int, started: int, remaining: int) -> None:
+        self.identity = identity
+        self.trace_id = trace_id
+        self.delivery = delivery
+        self.started = started
+        self.remaining = remaining
+        self.complete = True
+        # Deliveries of the same message that the broker sent again meanwhile: answered together with the first.
+        self.repeats: list[int] | None = None
+        # Called with True when all was delivered, False when a part became a dead letter.
+        self.then: Callable[[bool], None] | None = None
+        # Whose turn it has taken, and gives back when it is done.
+        self.turn: str | None = None
+
+
+type Token = tuple[Pending, Output, bytes, str, int]
+"""pending, output, payload, object, number of this attempt"""
+
+type Mapped = list[tuple[Route, Value]]

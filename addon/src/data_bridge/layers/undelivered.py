@@ -1,0 +1,29 @@
+"""What becomes a dead letter, and whoever takes it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from data_bridge.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """Something that could not be delivered or used, with all that is needed to try it again.
+
+    A delivery has a `device`; an input that no rule could use has none, and `topic` is where it came from.
+    """
+
+    reason: Reason
+    detail: str
+    trace_id: str
+    device: str
+    object: str
+    topic: str
+    qos: int
+    retain: bool
+    payload: bytes
+    attempts: int
+
+
+type DeadLetterSink = Callable[[Undelivered, Callable[[], None]], None]
+"""sink(letter, on_stored): `on_stored` follows when the letter is safe on disk"""
