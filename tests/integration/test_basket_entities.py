@@ -61,6 +61,35 @@ async def test_a_retained_command_is_somebodys_leftover(hass: HomeAssistant, say
     assert site.runtime_data.baskets.by_root == {}
 
 
+async def test_a_last_will_that_was_left_behind_makes_no_basket(
+    hass: HomeAssistant, say: Say, site: MockConfigEntry
+) -> None:
+    say("basket/1/availability", "offline", retain=True)
+    say("basket/2/availability", "offline")  # just now: there is one
+    await hass.async_block_till_done()
+    assert list(site.runtime_data.baskets.by_root) == ["basket/2"]
+
+
+async def test_an_update_that_somebody_left_retained_tells_the_contents_of_a_new_basket_and_no_more(
+    hass: HomeAssistant, say: Say, show: Show
+) -> None:
+    say("basket/1/update", '{"id":1,"list":{"MLON":2},"battery":81}', retain=True)
+    await hass.async_block_till_done()
+    entities = ("sensor.basket_1_items", "sensor.basket_1_battery", "binary_sensor.basket_1_problem")
+    assert [show(entity).state for entity in entities] == ["2", "81.0", "off"]
+    for untold in ("binary_sensor.basket_1_connectivity", "sensor.basket_1_last_activity", "event.basket_1_activity"):
+        assert show(untold).state == "unknown"
+
+
+async def test_an_error_of_zero_is_none(hass: HomeAssistant, say: Say, show: Show) -> None:
+    say("basket/1/update", '{"id":1,"list":{},"error":"E1"}')
+    await hass.async_block_till_done()
+    assert show("binary_sensor.basket_1_problem").attributes["error"] == "E1"
+    say("basket/1/update", '{"id":1,"list":{},"error":0}')
+    assert show("binary_sensor.basket_1_problem").state == "off"
+    assert show("sensor.basket_1_error").state == "unknown"
+
+
 async def test_a_session_that_another_server_commands_counts(hass: HomeAssistant, say: Say, show: Show) -> None:
     say("basket/1/status", "start")
     say("basket/1/update", '{"id":1,"list":{"MLON":1}}')

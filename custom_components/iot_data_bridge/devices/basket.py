@@ -14,9 +14,10 @@ from .basket_messages import (
     Detail,
     DetailValue,
     basket_id_of,
+    read_detail,
     same_basket,
 )
-from .json_values import JsonObject, JsonValue, to_count, to_decimal, to_float, to_text
+from .json_values import JsonObject, JsonValue, to_count, to_decimal
 from .products import PriceList
 
 # How long a running total that we send may take until a shown total that differs is a fault and not just the wire.
@@ -336,14 +337,8 @@ class Basket:
         if isinstance(checked, list):
             basket.checked = {code for code in checked if isinstance(code, str) and code in basket.contents}
         if isinstance(details, dict):
-            basket.details = {
-                detail: to_text(details[detail])
-                if detail in (Detail.LOCATION, Detail.ERROR)
-                else to_float(details[detail])
-                for detail in Detail
-                if detail in details
-            }
-        basket.reprice()
+            basket.details = {detail: read_detail(detail, details[detail]) for detail in Detail if detail in details}
+        basket._price()
         return basket
 
 

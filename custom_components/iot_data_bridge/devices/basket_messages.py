@@ -10,7 +10,17 @@ from decimal import Decimal
 from enum import StrEnum
 
 from .errors import MalformedMessageError
-from .json_values import JsonObject, JsonValue, casefold_keys, parse_object, to_count, to_decimal, to_float, to_text
+from .json_values import (
+    JsonObject,
+    JsonValue,
+    casefold_keys,
+    parse_object,
+    to_count,
+    to_decimal,
+    to_float,
+    to_json_text,
+    to_text,
+)
 
 type BasketId = int | str
 
@@ -44,6 +54,8 @@ _DETAIL_KEYS = {
     "error": Detail.ERROR,
 }
 _NUMBERS = frozenset({Detail.WEIGHT, Detail.BATTERY, Detail.SIGNAL_STRENGTH})
+# How controllers write that there is no error; zero, however it is written, is another way.
+_NO_ERROR = frozenset({"", "false", "none", "null", "ok"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +106,29 @@ def parse_update(payload: bytes) -> BasketUpdate:
         elif name in ("id", "basketid", "basket_id"):
             basket_id = _basket_id(value)
         elif (detail := _DETAIL_KEYS.get(name)) is not None:
-            details[detail] = to_float(value) if detail in _NUMBERS else to_text(value)
+            details[detail] = read_detail(detail, value)
     if contents is None and not details:
         raise MalformedMessageError("nothing_known")
     return BasketUpdate(basket_id, contents, details)
+
+
+def read_detail(detail: Detail, value: JsonValue) -> DetailValue:
+    """Return what a controller tells besides its contents, None when that is nothing."""
+    if detail in _NUMBERS:
+        return to_float(value)
+    return _error(value) if detail is Detail.ERROR else to_text(value)
+
+
+def _error(value: JsonValue) -> str | None:
+    """Return the error as a text; whatever means that there is none, such as the code 0, is none."""
+    if value is True:
+        return "true"
+    if isinstance(value, list | dict) and value:
+        return to_text(to_json_text(value)) or "true"
+    text = to_text(value)
+    if text is None or text.casefold() in _NO_ERROR or to_decimal(value) == 0:
+        return None
+    return text
 
 
 def _contents(value: JsonValue) -> dict[str, int]:

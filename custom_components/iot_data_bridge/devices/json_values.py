@@ -67,6 +67,14 @@ def to_count(value: JsonValue) -> int | None:
     return int(number)
 
 
+def to_json_text(value: JsonValue) -> str | None:
+    """Return a value as JSON, None when it is nested too deeply to be written."""
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        return None
+
+
 def to_text(value: JsonValue, longest: int = 255) -> str | None:
     """Return a text, or a number as its text, cut to what a state holds; None for nothing, no text or a container."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):

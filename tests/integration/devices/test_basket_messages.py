@@ -195,3 +195,27 @@ def test_no_payload_breaks_a_parser(payload: bytes) -> None:
 def test_nesting_without_end_is_refused() -> None:
     assert refusal(b"[" * 100_000, parse_update) == "not_json"
     assert refusal(b'{"a":' * 100_000, parse_command) == "not_json"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["null", "false", "0", "0.0", '""', '" "', '"0"', '"none"', '"None"', '"null"', '"OK"', '"false"', "[]", "{}"],
+)
+def test_an_error_that_says_there_is_none_is_none(value: str) -> None:
+    assert parse_update(f'{{"error":{value}}}'.encode()).details == {Detail.ERROR: None}
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        ("5", "5"),
+        ("-1", "-1"),
+        ("true", "true"),
+        ('"E1"', "E1"),
+        ('["E1","E2"]', '["E1","E2"]'),
+        ('{"code":3}', '{"code":3}'),
+        ("[" * 500 + "]" * 500, "true"),
+    ],
+)
+def test_any_other_error_is_one(value: str, error: str) -> None:
+    assert parse_update(f'{{"error":{value}}}'.encode()).details == {Detail.ERROR: error}
