@@ -89,8 +89,9 @@ class BasketFamily(DeviceFamily):
 
     @override
     def pass_time(self, now: datetime) -> None:
+        listening_since = self._house.listening_since
         for device in self.by_root.values():
-            if device.basket.pass_time(now):
+            if device.basket.pass_time(now, listening_since):
                 device.refresh()
 
     @callback

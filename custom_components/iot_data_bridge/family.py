@@ -21,6 +21,7 @@ class House(Protocol):
 
     hass: HomeAssistant
     connected: bool
+    listening_since: datetime | None
     entry_id: str
     site_device_id: str
 

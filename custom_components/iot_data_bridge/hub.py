@@ -44,6 +44,8 @@ class Hub:
         self.entry_id = entry.entry_id
         self.settings = SiteSettings.of(hass, entry)
         self.connected = mqtt.is_connected(hass)
+        # Since when nothing that a device said could escape us; None while we do not listen.
+        self.listening_since: datetime | None = None
         self.refused: Counter[tuple[Channel, str]] = Counter()
         self._entry = entry
         self._platforms: list[tuple[AddConfigEntryEntitiesCallback, BuildEntities]] = []
@@ -90,6 +92,7 @@ class Hub:
             async_track_time_change(self.hass, self._on_midnight, hour=0, minute=0, second=0),
             self.baskets.stop,
         ]
+        self.listening_since = dt_util.utcnow() if self.connected else None
         # It may have changed while storage was read and platforms were set up.
         if (connected := mqtt.is_connected(self.hass)) != self.connected:
             self._on_connection(connected)
@@ -169,6 +172,7 @@ class Hub:
     def _on_connection(self, connected: bool) -> None:
         """Without the broker nothing is known; with it again, all is as it was until a message says otherwise."""
         self.connected = connected
+        self.listening_since = dt_util.utcnow() if connected else None
         if not connected:
             self.commander.lose()
         self.site.reach(connected)

@@ -86,6 +86,34 @@ async def test_what_was_taken_without_a_session_is_known_after_a_restart(
     assert reasons == [["items_without_session", "unknown_product"], ["unknown_product"]]
 
 
+async def test_nobody_is_silent_while_we_did_not_listen(
+    hass: HomeAssistant, site: MockConfigEntry, freezer: FrozenDateTimeFactory, say: Say, show: Show
+) -> None:
+    async def pass_time(**by: float) -> None:
+        freezer.tick(timedelta(**by))
+        async_fire_time_changed(hass)
+        await hass.async_block_till_done()
+
+    def reasons() -> object:
+        return show("binary_sensor.basket_1_problem").attributes["reasons"]
+
+    say("basket/1/status", "start")
+    await hass.async_block_till_done()
+    assert await hass.config_entries.async_unload(site.entry_id)
+    await pass_time(hours=9)
+    assert await hass.config_entries.async_setup(site.entry_id)
+    await hass.async_block_till_done()
+    await pass_time(minutes=14)
+    assert reasons() == []
+    site.runtime_data._on_connection(False)
+    await pass_time(hours=1)
+    site.runtime_data._on_connection(True)
+    await pass_time(minutes=14)
+    assert reasons() == []
+    await pass_time(minutes=2)
+    assert reasons() == ["silent"]
+
+
 @pytest.mark.usefixtures("site")
 async def test_what_baskets_say_is_stored_soon_even_under_a_steady_stream(
     hass: HomeAssistant, say: Say, freezer: FrozenDateTimeFactory, hass_storage: dict[str, Any]

@@ -190,13 +190,13 @@ class Basket:
         if online:
             self._heard(now)
 
-    def pass_time(self, now: datetime) -> bool:
-        """Notice what only a clock tells: silence, a running total that did not arrive. Return whether that changed."""
+    def pass_time(self, now: datetime, listening_since: datetime | None) -> bool:
+        """Notice what only a clock tells: silence, a running total that did not arrive. Return whether that changed.
+
+        `listening_since` is since when the basket would have been heard without a gap, None while it would not be.
+        """
         before = self.silent, self.settling_until
-        heard = max(
-            (moment for moment in (self.session_started, self.last_activity) if moment is not None), default=now
-        )
-        self.silent = self.active and self.rules.silence is not None and now - heard > self.rules.silence
+        self.silent = self._is_silent(now, listening_since)
         if self.settling_until is not None and now >= self.settling_until:
             self.settling_until = None
         return before != (self.silent, self.settling_until)
@@ -227,6 +227,25 @@ class Basket:
     def _heard(self, now: datetime) -> None:
         self.silent = False
         self.last_activity = now
+
+    def _is_silent(self, now: datetime, listening_since: datetime | None) -> bool:
+        started, silence = self.session_started, self.rules.silence
+        if started is None or silence is None or listening_since is None:
+            return False
+        return now - max(started, self.last_activity or started, listening_since) > silence
+
+    def _settle(self, now: datetime) -> None:
+        """Give a running total that we owe the time to arrive."""
+        if self.rules.running_total and self.active and self.shown_total is not None:
+            self.settling_until = now + SETTLING
+
+    def _describe(self, update: BasketUpdate) -> None:
+        if update.basket_id is not None:
+            self.basket_id = update.basket_id
+        for detail, value in update.details.items():
+            # A detail that was never more than null is not there at all.
+            if value is not None or detail in self.details:
+                self.details[detail] = value
 
     def _start(self, now: datetime) -> tuple[BasketEvent, ...]:
         if self.active:

@@ -21,6 +21,7 @@ from custom_components.iot_data_bridge.devices.products import PriceList, Produc
 
 NOON = datetime(2026, 11, 20, 12, 0, 30, 500_000, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+LONG_AGO = NOON - timedelta(days=1)
 MELON = Product("MLON", "Melon", Decimal(12000), Decimal(10))
 WATER = Product("WTMN", "Watermelon", Decimal(18000))
 
@@ -70,6 +71,12 @@ def test_the_same_snapshot_again_tells_nothing(basket: Basket) -> None:
     basket.apply_update(update(MLON=2), NOON)
     assert basket.apply_update(update(MLON=2), NOON + SECOND) == ()
     assert basket.last_activity == NOON + SECOND
+
+
+def test_a_snapshot_that_was_left_behind_says_how_things_were_and_not_that_something_happened(basket: Basket) -> None:
+    basket.recall(BasketUpdate(7, {"MLON": 2}, {Detail.BATTERY: 80.0}))
+    assert (basket.contents, basket.items, basket.basket_id, basket.details) == ({"MLON": 2}, 2, 7, {"battery": 80.0})
+    assert (online(basket), basket.last_activity, problems(basket)) == (None, None, ())
 
 
 def test_the_contents_survive_end_and_start(basket: Basket) -> None:
@@ -146,17 +153,47 @@ def test_a_running_total_has_a_moment_to_arrive(prices: PriceList) -> None:
     basket.apply_command(total(0), NOON)
     basket.apply_update(update(MLON=1), NOON)
     assert problems(basket) == ()
-    assert not basket.pass_time(NOON + 5 * SECOND)
-    assert basket.pass_time(NOON + 11 * SECOND)
+    assert not basket.pass_time(NOON + 5 * SECOND, LONG_AGO)
+    assert basket.pass_time(NOON + 11 * SECOND, LONG_AGO)
     assert problems(basket) == (Problem.TOTAL_DIFFERS,)
     basket.apply_command(total(10800), NOON)
     assert problems(basket) == ()
 
 
+def test_a_running_total_has_a_moment_to_follow_a_price(prices: PriceList) -> None:
+    basket = Basket("basket/1", prices, BasketRules(running_total=True))
+    basket.apply_command(START, NOON)
+    basket.apply_update(update(MLON=1), NOON)
+    basket.apply_command(total(10800), NOON)
+    prices.replace([Product("MLON", "Melon", Decimal(500))])
+    basket.reprice(NOON)
+    assert problems(basket) == ()
+    basket.pass_time(NOON + 11 * SECOND, LONG_AGO)
+    assert problems(basket) == (Problem.TOTAL_DIFFERS,)
+
+
+def test_without_a_running_total_a_new_price_makes_the_shown_total_wrong(basket: Basket, prices: PriceList) -> None:
+    basket.apply_command(START, NOON)
+    basket.apply_update(update(MLON=1), NOON)
+    basket.apply_command(total(10800), NOON)
+    prices.replace([Product("MLON", "Melon", Decimal(500))])
+    basket.reprice(NOON)
+    assert problems(basket) == (Problem.TOTAL_DIFFERS,)
+
+
+def test_silence_is_counted_from_when_somebody_listens(basket: Basket) -> None:
+    basket.apply_command(START, NOON)
+    opening = NOON + timedelta(hours=9)
+    assert not basket.pass_time(opening + timedelta(minutes=15), opening)
+    assert not basket.pass_time(opening + timedelta(minutes=15), None)  # nobody listens
+    assert basket.pass_time(opening + timedelta(minutes=16), opening)
+    assert problems(basket) == (Problem.SILENT,)
+
+
 def test_silence_of_an_active_basket_is_a_problem_until_it_speaks(basket: Basket) -> None:
     basket.apply_command(START, NOON)
-    assert not basket.pass_time(NOON + timedelta(minutes=14))
-    assert basket.pass_time(NOON + timedelta(minutes=16))
+    assert not basket.pass_time(NOON + timedelta(minutes=14), LONG_AGO)
+    assert basket.pass_time(NOON + timedelta(minutes=16), LONG_AGO)
     assert problems(basket) == (Problem.SILENT,)
     basket.apply_update(update(), NOON + timedelta(minutes=17))
     assert problems(basket) == ()
@@ -164,7 +201,7 @@ def test_silence_of_an_active_basket_is_a_problem_until_it_speaks(basket: Basket
 
 def test_silence_of_an_idle_basket_is_no_problem(basket: Basket) -> None:
     basket.apply_update(update(), NOON)
-    assert not basket.pass_time(NOON + timedelta(days=9))
+    assert not basket.pass_time(NOON + timedelta(days=9), LONG_AGO)
 
 
 def test_an_error_of_the_controller_is_a_problem(basket: Basket) -> None:
