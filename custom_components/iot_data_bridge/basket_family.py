@@ -105,7 +105,7 @@ class BasketFamily(DeviceFamily):
         """Compute every basket anew after the price list changed."""
         for device in self.by_root.values():
             basket = device.basket
-            basket.reprice()
+            basket.reprice(now)
             device.refresh()
             if self._running_total and basket.active and basket.items:
                 self._commander.owe_total(device)

@@ -365,6 +365,17 @@ class TestRunningTotal:
         await hass.async_block_till_done(wait_background_tasks=True)
         assert sent(mqtt_mock) == [("basket/1/status", '{"msg":"total","payload":{"basketid":1,"totalprice":11000}}')]
 
+    async def test_a_new_price_is_no_problem_while_its_total_is_on_the_way(
+        self, hass: HomeAssistant, say: Say, show: Show, mqtt_mock: MqttMockHAClient
+    ) -> None:
+        say("basket/1/status", "start")
+        say("basket/1/update", '{"id":1,"list":{"MLON":1}}')
+        await hass.async_block_till_done(wait_background_tasks=True)
+        mqtt_mock.async_publish.side_effect = HomeAssistantError("no echo yet")
+        await act(hass, "set_product", code="MLON", price=500)
+        assert show("sensor.basket_1_total_price").state == "450"
+        assert show("binary_sensor.basket_1_problem").state == "off"
+
     async def test_a_total_that_is_not_taken_is_no_fault(
         self, hass: HomeAssistant, say: Say, mqtt_mock: MqttMockHAClient, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -170,8 +170,7 @@ class Basket:
         if self.checked:
             # Ticked means seen by staff: a piece that came since was not.
             self.checked = {code for code in self.checked if code in contents and contents[code] <= before.get(code, 0)}
-        if self.rules.running_total and self.active and self.shown_total is not None:
-            self.settling_until = now + SETTLING
+        self._settle(now)
         return self._differences(before, contents)
 
     def apply_command(self, command: BasketCommand, now: datetime) -> tuple[BasketEvent, ...]:
@@ -201,11 +200,14 @@ class Basket:
             self.settling_until = None
         return before != (self.silent, self.settling_until)
 
-    def reprice(self) -> None:
+    def reprice(self, now: datetime) -> None:
         """Compute the money anew after the price list changed."""
         self._price()
 
+        before = self.total
     def check(self, code: str, checked: bool) -> None:
+        if self.total != before:
+            self._settle(now)
         """Tick a product off as seen by staff, or take that back.
 
         Raises:
