@@ -11,7 +11,7 @@ from homeassistant.util import dt as dt_util
 
 from .commands import BasketCommander
 from .devices.basket import Basket, BasketEvent
-from .devices.basket_messages import CommandKind, parse_availability, parse_command, parse_update
+from .devices.basket_messages import BasketUpdate, CommandKind, parse_availability, parse_command, parse_update
 from .devices.errors import MalformedMessageError
 from .devices.json_values import JsonObject
 from .devices.products import PriceList
@@ -103,6 +103,7 @@ class BasketFamily(DeviceFamily):
     @callback
     def reprice(self) -> None:
         """Compute every basket anew after the price list changed."""
+        now = dt_util.utcnow()
         for device in self.by_root.values():
             basket = device.basket
             basket.reprice(now)
@@ -126,8 +127,8 @@ class BasketFamily(DeviceFamily):
             self._house.refuse(Channel.BASKET_UPDATE, message, error)
             return
         root = message.topic[:-_UPDATE_TAIL]
-        # Updates are not retained. One that is was left behind by somebody, and what we heard since is newer.
-        if message.retain and root in self.by_root:
+        if message.retain:
+            self._recall(message, root, update)
             return
         if (device := self._device(Channel.BASKET_UPDATE, message, root)) is None:
             return
@@ -139,6 +140,15 @@ class BasketFamily(DeviceFamily):
         self._changed(device, events)
         if self._running_total and basket.session_started is not None and update.contents is not None:
             self._commander.owe_total(device)
+
+    def _recall(self, message: ReceiveMessage, root: str, update: BasketUpdate) -> None:
+        """Take an update that somebody left behind; of a basket that we know, what we heard since is newer."""
+        if root in self.by_root or (device := self._device(Channel.BASKET_UPDATE, message, root)) is None:
+            return
+        device.basket.recall(update)
+        self._house.build(device)
+        self._changed(device, ())
+        self._count_soon()
 
     @callback
     def _on_command(self, message: ReceiveMessage) -> None:
@@ -169,10 +179,12 @@ class BasketFamily(DeviceFamily):
         except MalformedMessageError as error:
             self._house.refuse(Channel.BASKET_AVAILABILITY, message, error)
             return
-        if online is None:
+        root = message.topic[:-_AVAILABILITY_TAIL]
+        # The last will of a basket that was taken away, or deleted, stays with the broker: that is no basket.
+        left_behind = message.retain and online is False and root not in self.by_root
+        if online is None or left_behind:
             return
-        device = self._device(Channel.BASKET_AVAILABILITY, message, message.topic[:-_AVAILABILITY_TAIL])
-        if device is None:
+        if (device := self._device(Channel.BASKET_AVAILABILITY, message, root)) is None:
             return
         # A retained one tells how things are, not that the basket did something just now.
         if message.retain:

@@ -155,12 +155,7 @@ class Basket:
         """Take a snapshot of the contents and what else the basket tells."""
         self._heard(now)
         self.online = True
-        if update.basket_id is not None:
-            self.basket_id = update.basket_id
-        for detail, value in update.details.items():
-            # A detail that was never more than null is not there at all.
-            if value is not None or detail in self.details:
-                self.details[detail] = value
+        self._describe(update)
         contents = update.contents
         if contents is None or contents == self.contents:
             return ()
@@ -172,6 +167,13 @@ class Basket:
             self.checked = {code for code in self.checked if code in contents and contents[code] <= before.get(code, 0)}
         self._settle(now)
         return self._differences(before, contents)
+
+    def recall(self, update: BasketUpdate) -> None:
+        """Take a snapshot that was left retained: it says how things were, and not that the basket did something."""
+        self._describe(update)
+        if update.contents is not None:
+            self.contents = update.contents
+            self._price()
 
     def apply_command(self, command: BasketCommand, now: datetime) -> tuple[BasketEvent, ...]:
         """Take a command that some server gave the basket, ours or another's."""
@@ -202,12 +204,12 @@ class Basket:
 
     def reprice(self, now: datetime) -> None:
         """Compute the money anew after the price list changed."""
-        self._price()
-
         before = self.total
-    def check(self, code: str, checked: bool) -> None:
+        self._price()
         if self.total != before:
             self._settle(now)
+
+    def check(self, code: str, checked: bool) -> None:
         """Tick a product off as seen by staff, or take that back.
 
         Raises:
@@ -225,10 +227,6 @@ class Basket:
         """Return what all pieces of a product in the basket cost together."""
         unit = self.prices.unit_price(code)
         return None if unit is None else unit * self.contents.get(code, 0)
-
-    def _heard(self, now: datetime) -> None:
-        self.silent = False
-        self.last_activity = now
 
     def _is_silent(self, now: datetime, listening_since: datetime | None) -> bool:
         started, silence = self.session_started, self.rules.silence
@@ -248,6 +246,10 @@ class Basket:
             # A detail that was never more than null is not there at all.
             if value is not None or detail in self.details:
                 self.details[detail] = value
+
+    def _heard(self, now: datetime) -> None:
+        self.silent = False
+        self.last_activity = now
 
     def _start(self, now: datetime) -> tuple[BasketEvent, ...]:
         if self.active:
