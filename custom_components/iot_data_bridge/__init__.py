@@ -40,18 +40,22 @@ async def async_setup_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> bool
     hub = Hub(hass, entry)
     await hub.async_load()
     entry.runtime_data = hub
+    entry.async_on_unload(hub.stop)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     await hub.async_start()
     return True
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> bool:
-    """Unload a site, after keeping what its devices said last."""
-    unloaded = await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
-    if unloaded:
-        entry.runtime_data.stop()
-        await entry.runtime_data.async_save()
-    return unloaded
+    """Unload a site, hub first, and keep what its devices said last."""
+    hub = entry.runtime_data
+    # A message that came while platforms unload would build entities that nobody unloads any more.
+    hub.stop()
+    if not await hass.config_entries.async_unload_platforms(entry, PLATFORMS):
+        await hub.async_start()
+        return False
+    await hub.async_save()
+    return True
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> None:

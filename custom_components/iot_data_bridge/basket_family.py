@@ -235,7 +235,8 @@ class BasketFamily(DeviceFamily):
 
     @callback
     def stop(self) -> None:
-        """Let no timer run on."""
+        """Let no timer run on, and say nothing of a site that is at rest."""
+        self._issue.show(False)
         if self._counting:
             self._counting = False
             self._cancel_count()

@@ -84,13 +84,12 @@ class Hub:
             self.bridges.restore(stored["bridges"])
 
     async def async_start(self) -> None:
-        """Let messages in and the clock run, until `stop`."""
-        self._entry.async_on_unload(self.stop)
+        """Let messages in and the clock run, until `stop`; after that it may be called again."""
+        self.baskets.summarise()
         self._running += [
             mqtt.async_subscribe_connection_status(self.hass, self._on_connection),
             async_track_time_interval(self.hass, self._on_clock, CLOCK_INTERVAL),
             async_track_time_change(self.hass, self._on_midnight, hour=0, minute=0, second=0),
-            self.baskets.stop,
         ]
         self.listening_since = dt_util.utcnow() if self.connected else None
         # It may have changed while storage was read and platforms were set up.
@@ -116,6 +115,7 @@ class Hub:
     async def async_save(self) -> None:
         """Write everything now."""
         await self._store.async_save(self._stored())
+        self.baskets.stop()
 
     @callback
     def add_platform(self, add_entities: AddConfigEntryEntitiesCallback, build: BuildEntities) -> None:

@@ -2,13 +2,15 @@
 
 import copy
 import json
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.config_entries import ConfigEntryState
+from homeassistant.config_entries import ConfigEntry, ConfigEntryDisabler, ConfigEntryState
+from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers import entity_registry as er
@@ -177,6 +179,36 @@ async def test_nothing_is_left_after_an_unload(
     hub.stop()  # a second time does nothing
 
 
+async def test_a_message_while_the_platforms_unload_makes_nothing(
+    hass: HomeAssistant, site: MockConfigEntry, say: Say
+) -> None:
+    unload = hass.config_entries.async_unload_platforms
+
+    async def unload_and_speak(entry: ConfigEntry, platforms: Iterable[Platform]) -> bool:
+        unloaded = await unload(entry, platforms)
+        say("basket/9/update", '{"id":9,"list":{"MLON":5}}')
+        return unloaded
+
+    with patch.object(hass.config_entries, "async_unload_platforms", unload_and_speak):
+        assert await hass.config_entries.async_unload(site.entry_id)
+    await hass.async_block_till_done()
+    assert not [entry for entry in er.async_get(hass).entities.values() if "basket/9" in entry.unique_id]
+    assert not [state.entity_id for state in hass.states.async_all() if "basket_9" in state.entity_id]
+
+
+async def test_a_site_whose_platforms_do_not_unload_listens_on(
+    hass: HomeAssistant, site: MockConfigEntry, say: Say, show: Show
+) -> None:
+    say("basket/1/update", '{"id":1,"list":{"MLON":5}}')
+    await hass.async_block_till_done()
+    with patch.object(hass.config_entries, "async_unload_platforms", return_value=False):
+        assert not await hass.config_entries.async_unload(site.entry_id)
+    say("basket/1/update", '{"id":1,"list":{"MLON":6}}')
+    await hass.async_block_till_done()
+    assert show("sensor.basket_1_items").state == "6"
+    site.mock_state(hass, ConfigEntryState.LOADED)
+
+
 async def test_a_removed_site_leaves_nothing_in_storage(
     hass: HomeAssistant, site: MockConfigEntry, hass_storage: dict[str, Any], say: Say, freezer: FrozenDateTimeFactory
 ) -> None:
@@ -205,6 +237,76 @@ async def test_an_empty_price_list_is_an_issue_while_baskets_hold_products(
     assert issue.translation_placeholders == {"site": "Shop"}
     await hass.services.async_call(DOMAIN, "set_product", {"code": "MLON", "price": 1}, blocking=True)
     assert ir.async_get(hass).async_get_issue(DOMAIN, f"price_list_empty_{site.entry_id}") is None
+
+
+async def test_the_issue_of_an_empty_price_list_goes_and_comes_with_the_site(
+    hass: HomeAssistant, site: MockConfigEntry, say: Say, freezer: FrozenDateTimeFactory
+) -> None:
+    def raised() -> bool:
+        return ir.async_get(hass).async_get_issue(DOMAIN, f"price_list_empty_{ENTRY_ID}") is not None
+
+    say("basket/1/update", '{"id":1,"list":{"MLON":5}}')
+    await hass.async_block_till_done()
+    freezer.tick(2)
+    async_fire_time_changed(hass)
+    await hass.async_block_till_done()
+    assert raised()
+    await hass.config_entries.async_set_disabled_by(site.entry_id, ConfigEntryDisabler.USER)
+    assert not raised()
+    await hass.config_entries.async_set_disabled_by(site.entry_id, None)
+    await hass.async_block_till_done()
+    assert raised()
+
+
+async def change_topics(hass: HomeAssistant, site: MockConfigEntry, **topics: Any) -> None:  # noqa: ANN401 -- what a user may choose
+    """Change the topics of a site as its reconfiguration does."""
+    hass.config_entries.async_update_entry(site, data={**site.data, **topics})
+    await restart(hass, site)
+
+
+def devices(hass: HomeAssistant, entry_id: str = ENTRY_ID) -> set[str]:
+    """Return the keys of a site's devices in the registry, but for the site itself."""
+    entries = dr.async_entries_for_config_entry(dr.async_get(hass), entry_id)
+    return {key for entry in entries for _, key in entry.identifiers if not key.startswith("site:")}
+
+
+async def test_what_the_topics_of_a_site_leave_out_goes(hass: HomeAssistant, site: MockConfigEntry, say: Say) -> None:
+    await fill(hass)
+    say("basket/store02/unit015/update", '{"list":{}}')
+    say("iot_data_bridge/other/hello", '{"bridge_id":"other"}')
+    await hass.async_block_till_done()
+    everything = devices(hass)
+    assert {"basket:basket/store02/unit015", "printer:11111111-2222", "bridge:other"} < everything
+    await change_topics(hass, site, basket_roots=["basket/+"], printers=False, bridge_id="edge")
+    left = {key for key in everything if key.startswith(("basket:basket/1", "bridge:edge", "bridged:edge:"))}
+    assert devices(hass) == left == {device.key for device in site.runtime_data.devices()[1:]}
+    assert not [
+        state for state in hass.states.async_all() if "printer" in state.entity_id or "unit015" in state.entity_id
+    ]
+    await change_topics(hass, site, basket_roots=["basket/+/+"], bridge_id="")
+    assert devices(hass) == set()
+
+
+async def test_another_site_can_have_the_topics_that_one_gave_up(
+    hass: HomeAssistant, site: MockConfigEntry, say: Say, show: Show
+) -> None:
+    say("basket/1/update", '{"id":1,"list":{"MLON":5}}')
+    await hass.async_block_till_done()
+    await change_topics(hass, site, basket_roots=["shop/+"])
+    data = {"basket_roots": ["basket/+"], "printers": False, "bridge_id": ""}
+    annex = MockConfigEntry(domain=DOMAIN, title="Annex", data=data)
+    annex.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(annex.entry_id)
+    # Both have a basket that calls itself 1.
+    say("basket/1/update", '{"id":1,"list":{"MLON":7}}')
+    await hass.async_block_till_done()
+    say("shop/1/update", '{"id":1,"list":{"MLON":8}}')
+    await hass.async_block_till_done()
+    assert devices(hass, annex.entry_id) == {"basket:basket/1"}
+    assert devices(hass) == {"basket:shop/1"}
+    assert show("sensor.basket_1_items").state == "7"
+    assert show("sensor.basket_1_items_2").state == "8"
+    assert await hass.config_entries.async_unload(annex.entry_id)
 
 
 async def delete(hass: HomeAssistant, hass_ws_client: WebSocketGenerator, key: str) -> bool:
