@@ -1,6 +1,7 @@
 """IoT Data Bridge: smart baskets, 3D printers and bridged devices in Home Assistant."""
 
 from homeassistant.components import mqtt
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ConfigEntryNotReady
@@ -10,10 +11,11 @@ from homeassistant.helpers.device_registry import AnyDeviceEntry
 from homeassistant.helpers.typing import ConfigType
 
 from .const import DOMAIN
+from .devices.identity import site_key
 from .hub import Hub, SiteConfigEntry
 from .repairs import price_list_issue_id
 from .services import async_setup_services
-from .storage import async_remove_storage
+from .storage import async_forget_stored, async_remove_storage
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
@@ -67,6 +69,14 @@ async def async_remove_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> Non
 async def async_remove_config_entry_device(
     hass: HomeAssistant, config_entry: SiteConfigEntry, device_entry: AnyDeviceEntry
 ) -> bool:
-    """Let the user delete a device; it appears again if it still speaks."""
-    hub = config_entry.runtime_data
-    return any(hub.forget(key) for domain, key in device_entry.identifiers if domain == DOMAIN)
+    """Let the user delete a device, but not the site itself; it appears again if it still speaks."""
+    keys = [key for domain, key in device_entry.identifiers if domain == DOMAIN]
+    # Neither at work nor at rest, a site would write what it still remembers over what is deleted here.
+    if site_key(config_entry.entry_id) in keys or not config_entry.state.recoverable:
+        return False
+    if config_entry.state is ConfigEntryState.LOADED:
+        for key in keys:
+            config_entry.runtime_data.forget(key)
+    else:
+        await async_forget_stored(hass, config_entry.entry_id, frozenset(keys))
+    return True

@@ -29,7 +29,6 @@ MOST_FULL_BASKETS = 150
 # A publisher that invents roots must not fill the registries; more baskets than this have no enabled entities anyway.
 MOST_BASKETS = 2000
 
-_KEY_PREFIX = "basket:"
 _UPDATE_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_UPDATE])
 _COMMAND_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_COMMAND])
 _AVAILABILITY_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_AVAILABILITY])
@@ -82,8 +81,10 @@ class BasketFamily(DeviceFamily):
 
     @override
     def forget(self, key: str) -> bool:
-        if not key.startswith(_KEY_PREFIX) or self.by_root.pop(key.removeprefix(_KEY_PREFIX), None) is None:
+        device = next((device for device in self.by_root.values() if device.key == key), None)
+        if device is None:
             return False
+        del self.by_root[device.basket.root]
         self._count_soon()
         return True
 

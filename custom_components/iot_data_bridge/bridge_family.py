@@ -21,11 +21,12 @@ from .devices.bridged import (
     parse_state,
 )
 from .devices.errors import MalformedMessageError
+from .devices.identity import bridged_key
 from .devices.json_values import JsonObject
 from .devices.topics import Channel
 from .entity import unique_id
 from .family import DeviceFamily, Handler, House, raw
-from .field_devices import BridgeDevice, BridgedFieldDevice, FieldDevice, bridged_key
+from .field_devices import BridgeDevice, BridgedFieldDevice, FieldDevice
 
 _BRIDGE_LEVEL = 1
 _DEVICE_LEVEL = 3

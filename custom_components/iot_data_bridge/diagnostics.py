@@ -1,6 +1,7 @@
 """What to send along with a bug report."""
 
 from homeassistant.components import mqtt
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 
 from .devices.json_values import JsonObject, JsonValue
@@ -9,6 +10,8 @@ from .hub import SiteConfigEntry
 
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: SiteConfigEntry) -> dict[str, JsonValue]:
     """Return settings, counters and what the devices said last. The broker's password is the MQTT integration's."""
+    if entry.state is not ConfigEntryState.LOADED:
+        return {"data": dict(entry.data), "options": dict(entry.options), "state": entry.state.value}
     hub = entry.runtime_data
     topics = hub.settings.topics
     refused: JsonObject = {

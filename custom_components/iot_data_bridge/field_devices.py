@@ -11,6 +11,7 @@ from homeassistant.helpers.device_registry import DeviceInfo
 from .const import DOMAIN
 from .devices.basket import Basket, BasketEvent
 from .devices.bridged import Bridge, BridgedDevice, Hello
+from .devices.identity import basket_key, bridge_key, bridged_key, printer_key, site_key
 from .devices.money import Currency
 from .devices.printer import Printer
 from .devices.site import Site
@@ -102,7 +103,7 @@ class BasketDevice(FieldDevice):
 
     def __init__(self, basket: Basket, currency: Currency, site_device_id: str, *, lean: bool) -> None:
         super().__init__(
-            f"basket:{basket.root}",
+            basket_key(basket.root),
             DeviceInfo(
                 model="Smart basket",
                 translation_key="basket",
@@ -142,7 +143,7 @@ class PrinterDevice(FieldDevice):
 
     def __init__(self, printer: Printer, site_device_id: str) -> None:
         super().__init__(
-            f"printer:{printer.uuid}",
+            printer_key(printer.uuid),
             DeviceInfo(
                 model="3D printer (OctoPrint, FACTOR)",
                 serial_number=printer.uuid,
@@ -161,7 +162,7 @@ class BridgeDevice(FieldDevice):
         info = DeviceInfo(model="IoT Data Bridge", name=bridge.name, via_device_id=site_device_id)
         if bridge.version is not None:
             info["sw_version"] = bridge.version
-        super().__init__(f"bridge:{bridge.bridge_id}", info)
+        super().__init__(bridge_key(bridge.bridge_id), info)
         self.bridge = bridge
 
     def introduce(self, hello: Hello) -> bool:
@@ -191,11 +192,6 @@ class SiteDevice(FieldDevice):
     """The shop itself."""
 
     def __init__(self, entry_id: str, site: Site, currency: Currency, info: DeviceInfo) -> None:
-        super().__init__(f"site:{entry_id}", info)
+        super().__init__(site_key(entry_id), info)
         self.site = site
         self.currency = currency
-
-
-def bridged_key(bridge_id: str, device_id: str) -> str:
-    """Return the key of a device behind a bridge."""
-    return f"bridged:{bridge_id}:{device_id}"

@@ -4,7 +4,7 @@ from typing import Any
 
 import voluptuous as vol
 from homeassistant.components.file_upload import process_uploaded_file
-from homeassistant.config_entries import ConfigFlowResult, OptionsFlowWithReload
+from homeassistant.config_entries import ConfigEntryState, ConfigFlowResult, OptionsFlowWithReload
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.selector import (
     BooleanSelector,
@@ -87,6 +87,8 @@ class SiteOptionsFlow(OptionsFlowWithReload):
 
     async def async_step_import_prices(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Take a price list as a file or as text."""
+        if self.config_entry.state is not ConfigEntryState.LOADED:
+            return self.async_abort(reason="entry_not_loaded")
         errors: dict[str, str] = {}
         placeholders = {"position": ""}
         if user_input is not None:
@@ -107,6 +109,8 @@ class SiteOptionsFlow(OptionsFlowWithReload):
 
     async def async_step_preview(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Show what the new list changes, and change it when the user agrees."""
+        if self.config_entry.state is not ConfigEntryState.LOADED:
+            return self.async_abort(reason="entry_not_loaded")
         hub: Hub = self.config_entry.runtime_data
         change = hub.prices.change_to(self._products, keep_others=not self._remove_others)
         if user_input is None:

@@ -16,7 +16,6 @@ from .devices.topics import FACTOR_STATUS_PREFIX, Channel
 from .family import DeviceFamily, Handler, House, raw
 from .field_devices import PrinterDevice
 
-_KEY_PREFIX = "printer:"
 _FACTOR_HEAD = len(FACTOR_STATUS_PREFIX)
 
 
@@ -46,7 +45,11 @@ class PrinterFamily(DeviceFamily):
 
     @override
     def forget(self, key: str) -> bool:
-        return key.startswith(_KEY_PREFIX) and self.by_uuid.pop(key.removeprefix(_KEY_PREFIX), None) is not None
+        device = next((device for device in self.by_uuid.values() if device.key == key), None)
+        if device is None:
+            return False
+        del self.by_uuid[device.printer.uuid]
+        return True
 
     @override
     def pass_time(self, now: datetime) -> None:

@@ -6,6 +6,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.storage import Store
 
 from .const import DOMAIN
+from .devices.identity import basket_key, bridge_key, bridged_key, printer_key
 from .devices.json_values import JsonObject
 
 VERSION = 1
@@ -28,6 +29,24 @@ def site_store(hass: HomeAssistant, entry_id: str) -> Store[StoredSite]:
 def price_list_store(hass: HomeAssistant, entry_id: str) -> Store[list[JsonObject]]:
     """Return the storage of the price list, written rarely."""
     return Store(hass, VERSION, f"{DOMAIN}.{entry_id}.products")
+
+
+async def async_forget_stored(hass: HomeAssistant, entry_id: str, keys: frozenset[str]) -> None:
+    """Delete devices from what a site kept that is not loaded."""
+    store = site_store(hass, entry_id)
+    if (stored := await store.async_load()) is None:
+        return
+    stored["baskets"] = [basket for basket in stored["baskets"] if basket_key(str(basket["root"])) not in keys]
+    stored["printers"] = [printer for printer in stored["printers"] if printer_key(str(printer["uuid"])) not in keys]
+    stored["bridges"] = [bridge for bridge in stored["bridges"] if bridge_key(str(bridge["bridge_id"])) not in keys]
+    for bridge in stored["bridges"]:
+        devices = bridge.get("devices")
+        bridge["devices"] = [
+            device
+            for device in (devices if isinstance(devices, list) else ())
+            if isinstance(device, dict) and bridged_key(str(bridge["bridge_id"]), str(device["id"])) not in keys
+        ]
+    await store.async_save(stored)
 
 
 async def async_remove_storage(hass: HomeAssistant, entry_id: str) -> None:

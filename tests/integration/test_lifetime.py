@@ -353,6 +353,39 @@ async def test_a_device_can_be_deleted_and_comes_back_when_it_speaks(
     assert hass.states.get(entity_id) is not None
 
 
+@pytest.mark.parametrize("key", ["basket:basket/1", "printer:11111111-2222", "bridged:edge:VM-A", "bridge:edge"])
+async def test_a_device_of_a_site_that_is_not_loaded_can_be_deleted(
+    hass: HomeAssistant, hass_ws_client: WebSocketGenerator, site: MockConfigEntry, key: str
+) -> None:
+    await fill(hass)
+    with patch("homeassistant.components.mqtt.async_wait_for_mqtt_client", return_value=False):
+        assert not await hass.config_entries.async_reload(site.entry_id)
+    assert site.state is ConfigEntryState.SETUP_RETRY
+    before = devices(hass)
+    assert await delete(hass, hass_ws_client, key)
+    await restart(hass, site)
+    gone = {"bridge:edge", "bridged:edge:VM-A"} if key == "bridge:edge" else {key}
+    assert {device.key for device in site.runtime_data.devices()[1:]} == before - gone
+
+
+async def test_a_device_cannot_be_deleted_while_its_site_neither_runs_nor_rests(
+    hass: HomeAssistant, hass_ws_client: WebSocketGenerator, site: MockConfigEntry
+) -> None:
+    await fill(hass)
+    site.mock_state(hass, ConfigEntryState.FAILED_UNLOAD)
+    assert not await delete(hass, hass_ws_client, "basket:basket/1")
+    site.mock_state(hass, ConfigEntryState.LOADED)
+
+
+async def test_a_device_that_nobody_remembers_can_be_deleted(
+    hass: HomeAssistant, hass_ws_client: WebSocketGenerator, site: MockConfigEntry
+) -> None:
+    # As after a power cut: the registry was written, our storage was not.
+    identifiers = {(DOMAIN, "basket:basket/8")}
+    dr.async_get(hass).async_get_or_create(config_entry_id=site.entry_id, identifiers=identifiers)
+    assert await delete(hass, hass_ws_client, "basket:basket/8")
+
+
 @pytest.mark.usefixtures("site")
 async def test_the_site_itself_cannot_be_deleted(hass: HomeAssistant, hass_ws_client: WebSocketGenerator) -> None:
     assert not await delete(hass, hass_ws_client, f"site:{ENTRY_ID}")
@@ -467,6 +500,14 @@ async def test_the_system_information_counts(hass: HomeAssistant, site: MockConf
     assert await async_setup_component(hass, "system_health", {})
     await hass.async_block_till_done()
     say("basket/1/update", "?")
+async def test_a_site_that_is_not_loaded_has_diagnostics_too(
+    hass: HomeAssistant, site: MockConfigEntry, hass_client: ClientSessionGenerator
+) -> None:
+    assert await hass.config_entries.async_unload(site.entry_id)
+    told = await get_diagnostics_for_config_entry(hass, hass_client, site)
+    assert told == {"data": dict(site.data), "options": {}, "state": "not_loaded"}
+
+
     say("basket/1/status", "start")
     info = await get_system_health_info(hass, DOMAIN)
     assert info == {"sites": 1, "broker_connected": True, "baskets": 1, "products": 0, "refused_messages": 1}

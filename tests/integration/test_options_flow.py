@@ -151,3 +151,16 @@ async def test_prices_survive_a_change_of_settings(hass: HomeAssistant, site: Mo
     products = await hass.services.async_call(DOMAIN, "get_products", {}, blocking=True, return_response=True)
     assert products is not None
     assert products["products"]["MLON"]["unit_price"] == "10800.00"  # type: ignore[index,call-overload] # as asserted
+
+
+async def test_a_site_that_is_not_loaded_has_no_price_list_to_change(
+    hass: HomeAssistant, site: MockConfigEntry
+) -> None:
+    preview = await go_on(hass, await choose(hass, site, "import_prices"), text="- {code: PEAR, price: 1}")
+    assert await hass.config_entries.async_unload(site.entry_id)
+    late = await go_on(hass, preview)
+    assert (late["type"], late["reason"]) == (FlowResultType.ABORT, "entry_not_loaded")
+    form = await choose(hass, site, "import_prices")
+    assert (form["type"], form["reason"]) == (FlowResultType.ABORT, "entry_not_loaded")
+    form = await choose(hass, site, "settings")
+    assert (await go_on(hass, form, **SETTINGS))["type"] is FlowResultType.CREATE_ENTRY
