@@ -40,9 +40,9 @@ async def async_setup_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> bool
     if not await mqtt.async_wait_for_mqtt_client(hass):
         raise ConfigEntryNotReady(translation_domain=DOMAIN, translation_key="mqtt_unavailable")
     hub = Hub(hass, entry)
+    entry.async_on_unload(hub.stop)
     await hub.async_load()
     entry.runtime_data = hub
-    entry.async_on_unload(hub.stop)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     await hub.async_start()
     return True

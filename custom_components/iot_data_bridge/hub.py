@@ -18,8 +18,9 @@ from homeassistant.util import dt as dt_util
 from .basket_family import BasketFamily
 from .bridge_family import BridgeFamily
 from .commands import BasketCommander
-from .const import LOGGER
+from .const import DOMAIN, LOGGER
 from .devices.errors import MalformedMessageError
+from .devices.identity import basket_key, bridge_key, is_read, printer_key
 from .devices.products import PriceList, PriceListChange, PriceListError, Product
 from .devices.site import Site
 from .devices.topics import Channel
@@ -69,7 +70,7 @@ class Hub:
         self._families = (self.baskets, self.printers, self.bridges)
 
     async def async_load(self) -> None:
-        """Bring back the price list and every device from storage."""
+        """Bring back the price list, and from storage every device that the site still reads."""
         products: list[Product] = []
         for stored_product in await self._price_store.async_load() or ():
             try:
@@ -77,11 +78,14 @@ class Hub:
             except PriceListError as error:
                 LOGGER.error("A stored product cannot be used and is left out: %s", error)
         self.prices.replace(products)
+        self._drop_what_is_not_read()
         if (stored := await self._store.async_load()) is not None:
             self.site.site.restore(stored["site"])
-            self.baskets.restore(stored["baskets"])
-            self.printers.restore(stored["printers"])
-            self.bridges.restore(stored["bridges"])
+            self.baskets.restore([item for item in stored["baskets"] if self._reads(basket_key(str(item["root"])))])
+            self.printers.restore([item for item in stored["printers"] if self._reads(printer_key(str(item["uuid"])))])
+            self.bridges.restore(
+                [item for item in stored["bridges"] if self._reads(bridge_key(str(item["bridge_id"])))]
+            )
 
     async def async_start(self) -> None:
         """Let messages in and the clock run, until `stop`; after that it may be called again."""
@@ -111,11 +115,11 @@ class Hub:
         """Let no more messages in; a second call does nothing."""
         while self._running:
             self._running.pop()()
+        self.baskets.stop()
 
     async def async_save(self) -> None:
         """Write everything now."""
         await self._store.async_save(self._stored())
-        self.baskets.stop()
 
     @callback
     def add_platform(self, add_entities: AddConfigEntryEntitiesCallback, build: BuildEntities) -> None:
@@ -167,6 +171,16 @@ class Hub:
         if not self._save_waits:
             self._save_waits = True
             self._store.async_delay_save(self._stored, SAVE_SECONDS)
+
+    def _reads(self, key: str) -> bool:
+        return is_read(key, self.settings.topics)
+
+    def _drop_what_is_not_read(self) -> None:
+        """Take devices out of the registry that a change of the topics left to no site, or to another."""
+        registry = dr.async_get(self.hass)
+        for device in dr.async_entries_for_config_entry(registry, self.entry_id):
+            if not all(self._reads(key) for domain, key in device.identifiers if domain == DOMAIN):
+                registry.async_remove_device(device.id)
 
     @callback
     def _on_connection(self, connected: bool) -> None:

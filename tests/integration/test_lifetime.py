@@ -387,7 +387,12 @@ async def test_a_device_that_nobody_remembers_can_be_deleted(
 
 
 @pytest.mark.usefixtures("site")
-async def test_the_site_itself_cannot_be_deleted(hass: HomeAssistant, hass_ws_client: WebSocketGenerator) -> None:
+@pytest.mark.parametrize("loaded", [True, False])
+async def test_the_site_itself_cannot_be_deleted(
+    hass: HomeAssistant, hass_ws_client: WebSocketGenerator, loaded: bool
+) -> None:
+    if not loaded:
+        assert await hass.config_entries.async_unload(ENTRY_ID)
     assert not await delete(hass, hass_ws_client, f"site:{ENTRY_ID}")
 
 
@@ -495,11 +500,6 @@ async def test_the_diagnostics_tell_what_was_said(
     assert await get_diagnostics_for_config_entry(hass, hass_client, site) == snapshot
 
 
-async def test_the_system_information_counts(hass: HomeAssistant, site: MockConfigEntry, say: Say) -> None:
-    assert site.runtime_data is not None
-    assert await async_setup_component(hass, "system_health", {})
-    await hass.async_block_till_done()
-    say("basket/1/update", "?")
 async def test_a_site_that_is_not_loaded_has_diagnostics_too(
     hass: HomeAssistant, site: MockConfigEntry, hass_client: ClientSessionGenerator
 ) -> None:
@@ -508,6 +508,11 @@ async def test_a_site_that_is_not_loaded_has_diagnostics_too(
     assert told == {"data": dict(site.data), "options": {}, "state": "not_loaded"}
 
 
+async def test_the_system_information_counts(hass: HomeAssistant, site: MockConfigEntry, say: Say) -> None:
+    assert site.runtime_data is not None
+    assert await async_setup_component(hass, "system_health", {})
+    await hass.async_block_till_done()
+    say("basket/1/update", "?")
     say("basket/1/status", "start")
     info = await get_system_health_info(hass, DOMAIN)
     assert info == {"sites": 1, "broker_connected": True, "baskets": 1, "products": 0, "refused_messages": 1}

@@ -55,6 +55,10 @@ class SiteTopics:
             found[f"{base}state/+"] = Channel.BRIDGE_STATE
         return found
 
+    def reads_basket(self, root: str) -> bool:
+        """Tell whether the messages of the basket with this root topic belong to the site."""
+        return any(filters_overlap(root_filter, root) for root_filter in self.basket_roots)
+
     def reads_bridge(self, bridge_id: str) -> bool:
         """Tell whether the messages of this bridge belong to the site."""
         return self.bridge_id in ("+", bridge_id)
