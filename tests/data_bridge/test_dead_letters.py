@@ -1,7 +1,9 @@
 """The dead-letter store: nothing that is in it is lost, and it has a bound."""
 
 import asyncio
+import os
 import sqlite3
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +89,18 @@ def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
     path.write_bytes(b"no database " * 100)
     with pytest.raises(sqlite3.Error):
         DeadLetterStore(path, 10)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a file's mode does not say who may read it")
+def test_only_its_owner_may_read_it(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch(0o644)
+    store = DeadLetterStore(path, 10)
+    store.add([LETTER])
+    files = sorted(path.parent.iterdir())
+    assert [each.name.removeprefix(path.name) for each in files] == ["", "-shm", "-wal"]
+    assert [stat.S_IMODE(each.stat().st_mode) for each in files] == [0o600] * 3
+    store.close()
 
 
 async def test_while_the_disk_refuses_letters_wait(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The dead-letter store: what could not be delivered or used, in SQLite, until somebody replays or purges it."""
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_bridge.layers.undelivered import Undelivered
+from data_bridge.private_files import make_private, private
 from data_bridge.reasons import Reason
 
 _SCHEMA = """
@@ -55,6 +57,7 @@ class DeadLetterStore:
             sqlite3.Error: the file is not a database of ours, or not writable.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
+        _keep_private(path)
         self._maximum = maximum_entries
         # The bridge writes on a thread of its own, which is not the one that opens and closes.
         self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
@@ -169,6 +172,16 @@ class DeadLetterStore:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+def _keep_private(path: Path) -> None:
+    """Make the file before SQLite does, which gives its mode to the files beside it."""
+    with open(path, "ab", opener=private):  # noqa: PTH123 -- pathlib's has no opener
+        pass
+    for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        # The command line may be somebody else, who is allowed to use the file and not to change its mode.
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            make_private(each)
 
 
 type _Row = tuple[int, float, str, str, str, str, str, str, int, int, bytes, int]
