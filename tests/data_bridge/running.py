@@ -54,9 +54,9 @@ class Listener:
         with self._changed:
             return [payload for given, payload, _ in self.messages if given == topic]
 
-    def wait(self, topic: str, condition: Callable[[bytes], bool] = bool) -> bytes:
+    def wait(self, topic: str, condition: Callable[[bytes], bool] = bool, seconds: float = WAIT_SECONDS) -> bytes:
         """Return the first payload on a topic that meets a condition, waiting for it."""
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + seconds
         with self._changed:
             while True:
                 for given, payload, _ in self.messages:
@@ -123,8 +123,17 @@ class BridgeProcess:
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal, and return the exit code."""
+        self.terminate(number)
+        return self.wait()
+
+    def terminate(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal."""
         assert self._process is not None
         self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Return the exit code once it has ended."""
+        assert self._process is not None
         code = self._process.wait(30)
         self._process = None
         return code

@@ -1,6 +1,8 @@
 """The whole bridge: a real process on a real broker."""
 
+import contextlib
 import signal
+import sqlite3
 import time
 from pathlib import Path
 
@@ -224,6 +226,27 @@ def test_the_command_line_replays_and_purges(bridge: BridgeProcess, listener: Li
     listener.wait("devices/vm-b/ingress", lambda payload: content(payload)["value"] == "service")
     assert bridge.run("dead-letters", "purge", "--all").stdout == "2 purged\n"
     assert bridge.run("dead-letters", "show", "2").returncode == 1
+
+
+def test_a_stop_waits_for_a_slow_disk_so_that_no_input_is_stored_twice(
+    bridge: BridgeProcess, listener: Listener
+) -> None:
+    database = sqlite3.connect(bridge.folder / "data" / "dead-letters.sqlite", isolation_level=None)
+    database.execute("BEGIN IMMEDIATE")
+    listener.envelope("ENG001", "MOD001", "lost", "u1")
+    wait_for_log(bridge, "skipped")
+    bridge.terminate()
+    # A bridge that did not wait would be gone within milliseconds.
+    with contextlib.suppress(AssertionError):
+        listener.wait(f"{bridge.root}/availability", lambda payload: payload == b"offline", seconds=1)
+    database.execute("ROLLBACK")
+    database.close()
+    assert bridge.wait() == 0
+    bridge.start()
+    listener.envelope("GPS001", "GLL001", 5)
+    listener.wait("devices/vm-a/ingress", lambda payload: content(payload)["value"] == 5)
+    assert bridge.end() == 0
+    assert bridge.run("dead-letters", "list").stderr == "1 dead letters in all\n"
 
 
 def test_metrics_come_by_themselves(stopped_bridge: BridgeProcess, listener: Listener) -> None:

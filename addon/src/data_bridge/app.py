@@ -127,9 +127,16 @@ class Bridge:
         if commands is not None:
             commands.cancel()
             await asyncio.gather(commands, return_exceptions=True)
-        left = await self._pipeline.transport.drain(self._settings.delivery.stop_timeout)
-        if left:
-            _LOG.warning("stopped_with_open_messages", count=left, note="unacknowledged input is sent again")
+        # Letters of inputs too: one that is stored after the goodbye was never acknowledged, and comes again.
+        seconds = self._settings.delivery.stop_timeout
+        left, unstored = await asyncio.gather(self._pipeline.transport.drain(seconds), self._letters.drain(seconds))
+        if left or unstored:
+            _LOG.warning(
+                "stopped_with_open_messages",
+                count=left,
+                dead_letters_waiting=unstored,
+                note="unacknowledged input is sent again",
+            )
         await self._periodic.stop()
         self._announce_states(last=True)
         self._limited.flush(everything=True)

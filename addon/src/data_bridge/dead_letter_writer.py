@@ -30,11 +30,12 @@ class DeadLetterWriter:
         self._queue: deque[tuple[Undelivered, Callable[[], None]]] = deque()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="dead-letters")
         self._task: asyncio.Task[None] | None = None
+        self._being_stored = 0
 
     @property
     def waiting(self) -> int:
         """Return how many letters are not stored yet."""
-        return len(self._queue)
+        return len(self._queue) + self._being_stored
 
     def add(self, letter: Undelivered, on_stored: Callable[[], None]) -> None:
         """Store a letter soon."""
@@ -53,6 +54,7 @@ class DeadLetterWriter:
         while self._queue:
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH))]
             letters = [letter for letter, _ in batch]
+            self._being_stored = len(batch)
             try:
                 dropped = await self._add(letters)
             except sqlite3.Error as error:
@@ -63,12 +65,24 @@ class DeadLetterWriter:
             except asyncio.CancelledError:
                 self._queue.extendleft(reversed(batch))
                 raise
+            finally:
+                self._being_stored = 0
             self.stored += len(batch)
             if dropped:
                 self.dropped += dropped
                 self._log.warning("dead_letters_dropped", oldest=dropped)
             for _, on_stored in batch:
                 on_stored()
+
+    async def drain(self, seconds: float) -> int:
+        """Wait until every letter is stored, at most so long, and return how many are not."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._task is not None and not self._task.done():
+                    await asyncio.wait([self._task])
+        except TimeoutError:
+            pass
+        return self.waiting
 
     async def close(self) -> None:
         """Store what waits, once more, and close the file."""
