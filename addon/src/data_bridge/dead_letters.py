@@ -176,7 +176,7 @@ class DeadLetterStore:
 
 def _keep_private(path: Path) -> None:
     """Make the file before SQLite does, which gives its mode to the files beside it."""
-    with open(path, "ab", opener=private):  # noqa: PTH123 -- pathlib's has no opener
+    with open(path, "ab", opener=private):
         pass
     for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
         # The command line may be somebody else, who is allowed to use the file and not to change its mode.
