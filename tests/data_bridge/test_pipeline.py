@@ -213,17 +213,34 @@ async def test_a_very_long_trace_costs_little_memory(bridge: Harness) -> None:
         (b'{"header":{},"payload":{"Equip.Tag":[],"Message.ID":"1","VALUE":1}}', Reason.WRONG_SHAPE),
         (b'{"header":{},"payload":{"Equip.Tag":true,"Message.ID":"1","VALUE":1}}', Reason.WRONG_SHAPE),
         (b'{"header":{},"payload":{"Equip.Tag":"7","Message.ID":"2","VALUE":1}}', Reason.UNKNOWN_KEY),
-        (b'{"header":{},"payload":{"Equip.Tag":"7","Message.ID":"1","VALUE":null}}', Reason.NULL_VALUE),
         (b'{"header":{},"payload":{"Equip.Tag":"LOST","Message.ID":"L","VALUE":"x"}}', Reason.NO_DEVICE),
     ],
 )
-async def test_what_is_no_use_is_counted_by_reason_and_acknowledged(
+async def test_what_is_no_use_is_counted_by_reason_and_stored_before_it_is_acknowledged(
     bridge: Harness, payload: bytes, reason: Reason
 ) -> None:
     delivery = bridge.raw(payload)
     assert bridge.skipped == {reason: 1}
-    assert bridge.connection.acknowledged == [delivery]
+    assert bridge.connection.acknowledged == []
     assert bridge.connection.sent == []
+    ((letter, on_stored),) = bridge.letters
+    assert (letter.reason, letter.payload, letter.cut) == (reason, payload, 0)
+    on_stored()
+    assert bridge.connection.acknowledged == [delivery]
+
+
+async def test_null_loses_nothing_so_it_is_only_counted(bridge: Harness) -> None:
+    delivery = bridge.envelope("7", "1", None)
+    assert bridge.skipped == {"null_value": 1}
+    assert bridge.connection.acknowledged == [delivery]
+    assert bridge.letters == []
+
+
+async def test_a_reason_that_is_not_to_be_kept_is_only_counted(make: MakeHarness) -> None:
+    bridge = make(dead_letters=DeadLetterSettings(keep=(Reason.CAST_FAILED,)))
+    delivery = bridge.envelope("nobody", "knows", 5)
+    assert bridge.skipped == {"unknown_key": 1}
+    assert bridge.connection.acknowledged == [delivery]
     assert bridge.letters == []
 
 
@@ -250,12 +267,42 @@ async def test_a_flood_of_bad_values_fills_no_disk(make: MakeHarness) -> None:
         bridge.envelope("7", "1", "x")
     assert len(bridge.letters) in range(5, 11)
     assert bridge.skipped == {"cast_failed": 100}
+    assert bridge.pipeline.skips.not_kept == 100 - len(bridge.letters)
 
 
-async def test_a_message_above_the_limit_is_not_even_parsed(make: MakeHarness) -> None:
-    bridge = make(ingress=IngressSettings(maximum_bytes=100))
+async def test_a_flood_of_one_kind_hides_no_other(make: MakeHarness) -> None:
+    bridge = make(dead_letters=DeadLetterSettings(keep_per_second=5))
+    for _ in range(100):
+        bridge.raw(b"rubbish")
+    bridge.envelope("7", "1", "x", "u1")
+    assert bridge.letters[-1][0].reason is Reason.CAST_FAILED
+
+
+async def test_a_flood_of_large_rubbish_is_bounded_in_bytes(make: MakeHarness) -> None:
+    bridge = make(dead_letters=DeadLetterSettings(keep_bytes_per_second=10_000))
+    for _ in range(50):
+        bridge.raw(b"x" * 3_000)
+    assert len(bridge.letters) in range(3, 7)
+
+
+async def test_while_the_disk_refuses_what_nobody_holds_back_takes_no_memory_without_end(
+    bridge: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("data_bridge.skips._MOST_BYTES_WAITING", 1000)
+    for _ in range(10):
+        bridge.pipeline.input.receive_envelope("iot/ingress", b"x" * 300, 0)
+    assert len(bridge.letters) == 3
+    bridge.letters[0][1]()
+    bridge.pipeline.input.receive_envelope("iot/ingress", b"x" * 300, 0)
+    assert len(bridge.letters) == 4
+
+
+async def test_of_a_message_above_the_limit_the_beginning_is_kept(make: MakeHarness) -> None:
+    bridge = make(ingress=IngressSettings(maximum_bytes=100), dead_letters=DeadLetterSettings(too_large_bytes=10))
     bridge.raw(b"{" * 101)
     assert bridge.skipped == {"too_large": 1}
+    ((letter, _),) = bridge.letters
+    assert (letter.payload, letter.cut) == (b"{" * 10, 91)
 
 
 async def test_a_fault_of_the_bridge_itself_costs_one_message_and_stores_it(

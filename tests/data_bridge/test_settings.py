@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from data_bridge.reasons import Reason
 from data_bridge.settings import SettingsError, describe, load_settings
 
 
@@ -90,3 +91,29 @@ def test_a_setting_that_cannot_work_is_named(path: Path, text: str, complaint: s
 def test_a_missing_file_is_named(path: Path) -> None:
     with pytest.raises(SettingsError, match=r"bridge\.yaml: cannot be read"):
         load_settings(path, {})
+
+
+def test_reasons_to_keep_are_checked(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.yaml"
+    path.write_text("dead_letters: {keep: [cast_failed, duplicate, nonsense]}")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path, {})
+    first, second = str(caught.value).splitlines()
+    assert "dead_letters.keep.1: 'duplicate' is no reason to skip an input; there are cast_failed, " in first
+    assert "dead_letters.keep.2: 'nonsense' is no reason to skip an input" in second
+
+
+def test_reasons_to_keep_may_come_from_the_environment() -> None:
+    settings = load_settings(None, {"IOT_DATA_BRIDGE_DEAD_LETTERS_KEEP": "cast_failed, unknown_key"})
+    assert settings.dead_letters.keep == (Reason.CAST_FAILED, Reason.UNKNOWN_KEY)
+
+
+def test_unless_told_otherwise_every_reason_that_loses_data_is_kept() -> None:
+    assert set(Reason) - set(load_settings(None, {}).dead_letters.keep) == {
+        Reason.DUPLICATE,
+        Reason.NULL_VALUE,
+        # Of deliveries, which are always kept.
+        Reason.NO_TRANSPORT,
+        Reason.REFUSED,
+        Reason.STOPPED,
+    }

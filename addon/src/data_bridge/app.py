@@ -52,7 +52,9 @@ class Bridge:
         self._reloading = asyncio.Lock()
         self._limited = LimitedLog(self._say_skipped)
         self._limited_letters = LimitedLog(self._say_dead_letter)
-        store = DeadLetterStore(settings.dead_letter_path, settings.dead_letters.maximum_entries)
+        store = DeadLetterStore(
+            settings.dead_letter_path, settings.dead_letters.maximum_entries, settings.dead_letters.maximum_bytes
+        )
         self._letters = DeadLetterWriter(store, _LOG)
         self._pipeline = Pipeline(
             self._connection,

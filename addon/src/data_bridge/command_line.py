@@ -160,7 +160,8 @@ def _health(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _open(settings: Settings) -> DeadLetterStore:
-    return DeadLetterStore(settings.dead_letter_path, settings.dead_letters.maximum_entries)
+    given = settings.dead_letters
+    return DeadLetterStore(settings.dead_letter_path, given.maximum_entries, given.maximum_bytes)
 
 
 def _list(settings: Settings, given: argparse.Namespace) -> int:

@@ -292,7 +292,8 @@ def describe_letter(each: DeadLetter) -> Answer:
         "topic": letter.topic,
         "qos": letter.qos,
         "attempts": letter.attempts,
-        "bytes": len(letter.payload),
+        "bytes": len(letter.payload) + letter.cut,
+        "truncated": letter.cut > 0,
         "payload": letter.payload[:4096].decode(errors="replace"),
     }
 

@@ -12,7 +12,9 @@ from structlog.stdlib import BoundLogger
 from data_bridge.dead_letters import DeadLetterStore
 from data_bridge.layers.undelivered import Undelivered
 
+# Letters and bytes of one transaction: its journal lies beside the database until the next.
 _BATCH = 500
+_BATCH_BYTES = 8 * 1024 * 1024
 _RETRY_SECONDS = 1.0
 
 
@@ -52,7 +54,7 @@ class DeadLetterWriter:
 
     async def _write(self) -> None:
         while self._queue:
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH))]
+            batch = self._take_batch()
             letters = [letter for letter, _ in batch]
             self._being_stored = len(batch)
             try:
@@ -73,6 +75,16 @@ class DeadLetterWriter:
                 self._log.warning("dead_letters_dropped", oldest=dropped)
             for _, on_stored in batch:
                 on_stored()
+
+    def _take_batch(self) -> list[tuple[Undelivered, Callable[[], None]]]:
+        batch = [self._queue.popleft()]
+        size = len(batch[0][0].payload)
+        while self._queue and len(batch) < _BATCH:
+            size += len(self._queue[0][0].payload)
+            if size > _BATCH_BYTES:
+                break
+            batch.append(self._queue.popleft())
+        return batch
 
     async def drain(self, seconds: float) -> int:
         """Wait until every letter is stored, at most so long, and return how many are not."""

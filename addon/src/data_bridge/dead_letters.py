@@ -28,8 +28,17 @@ CREATE TABLE IF NOT EXISTS dead_letters (
     attempts INTEGER NOT NULL
 )
 """
-_COLUMNS = "reason, detail, trace_id, device, object, topic, qos, retain, payload, attempts"
+# Files of the first version have no such column.
+_CUT = "ALTER TABLE dead_letters ADD COLUMN cut INTEGER NOT NULL DEFAULT 0"
+_COLUMNS = "reason, detail, trace_id, device, object, topic, qos, retain, payload, attempts, cut"
+_INSERT = (
+    f"INSERT INTO dead_letters (id, stored, {_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 -- fixed names
+    # A letter that failed again stays where it is, as old as it is.
+    " ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, detail = excluded.detail, attempts = excluded.attempts"
+)
 _BUSY_SECONDS = 10.0
+_WAL_BYTES = 16 * 1024 * 1024
+_DROPPED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +56,13 @@ class DeadLetter:
 
 
 class DeadLetterStore:
-    """One SQLite file. Several processes may use it at once; one object belongs to one thread at a time."""
+    """One SQLite file. Several processes may use it at once; one object belongs to one thread at a time.
 
-    def __init__(self, path: Path, maximum_entries: int) -> None:
+    It holds at most so many letters and, in all, so many bytes; when there are more the oldest go, inputs before
+    deliveries: a flood of rubbish must not push out what was on its way to a device.
+    """
+
+    def __init__(self, path: Path, maximum_entries: int, maximum_bytes: int) -> None:
         """Open the file, and make it where there is none.
 
         Raises:
@@ -58,20 +71,32 @@ class DeadLetterStore:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         _keep_private(path)
-        self._maximum = maximum_entries
+        self._maximum_entries = maximum_entries
+        self._maximum_bytes = maximum_bytes
         # The bridge writes on a thread of its own, which is not the one that opens and closes.
         self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             self._database.execute("PRAGMA journal_mode=WAL")
             # FULL syncs at each commit: the input is acknowledged on the strength of it.
             self._database.execute("PRAGMA synchronous=FULL")
+            self._database.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
             self._database.execute(_SCHEMA)
+            self._add_column()
+            (self._page_bytes,) = self._database.execute("PRAGMA page_size").fetchone()
         except sqlite3.Error:
             self._database.close()
             raise
 
+    def _add_column(self) -> None:
+        with closing(self._database.cursor()) as cursor:
+            # Another process may be about to do the same.
+            cursor.execute("BEGIN IMMEDIATE")
+            if "cut" not in {row[1] for row in cursor.execute("PRAGMA table_info(dead_letters)")}:
+                cursor.execute(_CUT)
+            cursor.execute("COMMIT")
+
     def add(self, letters: Iterable[Undelivered]) -> int:
-        """Store letters in one transaction; return how many of the oldest had to go for it.
+        """Store letters in one transaction; return how many others had to go for it.
 
         Raises:
             sqlite3.Error: nothing was stored.
@@ -81,9 +106,10 @@ class DeadLetterStore:
             cursor.execute("BEGIN IMMEDIATE")
             try:
                 cursor.executemany(
-                    f"INSERT INTO dead_letters (stored, {_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608 -- fixed names
+                    _INSERT,
                     [
                         (
+                            each.number,
                             now,
                             each.reason.value,
                             each.detail,
@@ -95,11 +121,12 @@ class DeadLetterStore:
                             each.retain,
                             each.payload,
                             each.attempts,
+                            each.cut,
                         )
                         for each in letters
                     ],
                 )
-                dropped = self._drop_oldest(cursor)
+                dropped = self._make_room(cursor)
                 cursor.execute("COMMIT")
             except BaseException:
                 if self._database.in_transaction:
@@ -107,15 +134,31 @@ class DeadLetterStore:
                 raise
         return dropped
 
-    def _drop_oldest(self, cursor: sqlite3.Cursor) -> int:
+    def _make_room(self, cursor: sqlite3.Cursor) -> int:
         (count,) = cursor.execute("SELECT count(*) FROM dead_letters").fetchone()
-        surplus: int = count - self._maximum
-        if surplus <= 0:
-            return 0
-        cursor.execute(
-            "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters ORDER BY id LIMIT ?)", (surplus,)
-        )
-        return surplus
+        dropped = self._drop_oldest(cursor, count - self._maximum_entries)
+        while count - dropped > 1 and self._used_bytes(cursor) > self._maximum_bytes:
+            dropped += self._drop_oldest(cursor, min(_DROPPED_AT_ONCE, (count - dropped + 1) // 2))
+        return dropped
+
+    @staticmethod
+    def _drop_oldest(cursor: sqlite3.Cursor, surplus: int) -> int:
+        dropped = 0
+        for inputs in ("AND device = ''", ""):
+            if dropped < surplus:
+                cursor.execute(
+                    "DELETE FROM dead_letters WHERE id IN"  # noqa: S608 -- fixed words
+                    f" (SELECT id FROM dead_letters WHERE id > 0 {inputs} ORDER BY id LIMIT ?)",
+                    (surplus - dropped,),
+                )
+                dropped += cursor.rowcount
+        return dropped
+
+    def _used_bytes(self, cursor: sqlite3.Cursor) -> int:
+        (pages,) = cursor.execute("PRAGMA page_count").fetchone()
+        (free,) = cursor.execute("PRAGMA freelist_count").fetchone()
+        used: int = (pages - free) * self._page_bytes
+        return used
 
     def find_all(self, limit: int = 100, after: int = 0, reason: str | None = None) -> list[DeadLetter]:
         """Return letters by number, oldest first, those with a number above `after`."""
@@ -184,10 +227,12 @@ def _keep_private(path: Path) -> None:
             make_private(each)
 
 
-type _Row = tuple[int, float, str, str, str, str, str, str, int, int, bytes, int]
+type _Row = tuple[int, float, str, str, str, str, str, str, int, int, bytes, int, int]
 
 
 def _letter(row: _Row) -> DeadLetter:
-    number, stored, reason, detail, trace_id, device, name, topic, qos, retain, payload, attempts = row
-    letter = Undelivered(Reason(reason), detail, trace_id, device, name, topic, qos, bool(retain), payload, attempts)
+    number, stored, reason, detail, trace_id, device, name, topic, qos, retain, payload, attempts, cut = row
+    letter = Undelivered(
+        Reason(reason), detail, trace_id, device, name, topic, qos, bool(retain), payload, attempts, cut
+    )
     return DeadLetter(number, stored, letter)

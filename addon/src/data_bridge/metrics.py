@@ -34,6 +34,7 @@ class Metrics:
             "retried": transport.retried,
             "skipped": self._pipeline.skipped(),
             "dead_letters": self._letters.stored,
+            "inputs_not_kept": self._pipeline.skips.not_kept,
             "dead_letters_dropped": self._letters.dropped,
             "queue_depth": transport.open,
             "backlog": transport.backlog + self._letters.waiting,

@@ -19,7 +19,7 @@ from data_bridge.layers.undelivered import DeadLetterSink
 from data_bridge.logs import LimitedLog
 from data_bridge.reasons import Reason
 from data_bridge.settings import Settings
-from data_bridge.skips import Skips
+from data_bridge.skips import KeepLimits, Skips
 
 _REMEMBERED_TOPICS = 20_000
 
@@ -64,8 +64,12 @@ class Pipeline:
             connection.acknowledge,
             dead_letter,
             limited,
-            keep=frozenset(settings.dead_letters.keep),
-            keep_per_second=settings.dead_letters.keep_per_second,
+            KeepLimits(
+                reasons=frozenset(settings.dead_letters.keep),
+                per_second=settings.dead_letters.keep_per_second,
+                bytes_per_second=settings.dead_letters.keep_bytes_per_second,
+                largest=settings.dead_letters.too_large_bytes,
+            ),
         )
         ready = self.prepare(catalog)
         self.states = ready.states

@@ -26,5 +26,11 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "internal_error"  # a fault of the bridge itself, met by this message
 
 
+INPUT_REASONS = frozenset(Reason) - {Reason.DUPLICATE, Reason.NO_TRANSPORT, Reason.REFUSED, Reason.STOPPED}
+"""Why an input may be skipped: what `dead_letters.keep` may name."""
+
+LOSES_DATA = INPUT_REASONS - {Reason.NULL_VALUE}
+"""Those for which something is lost that the source said: null is the word for nothing."""
+
 # What these say is normal traffic: no log line.
 QUIET = frozenset({Reason.DUPLICATE})

@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from data_bridge.catalogs.documents import CatalogError, parse, read_text
 from data_bridge.catalogs.loader import DEFAULT_EGRESS_TOPIC, CatalogFiles
 from data_bridge.catalogs.topics import check_filter, wildcards
+from data_bridge.reasons import INPUT_REASONS, LOSES_DATA, Reason
 
 ENVIRONMENT_PREFIX = "IOT_DATA_BRIDGE_"
 ROOT = "iot_data_bridge"
@@ -47,6 +48,12 @@ class SettingsError(Exception):
 
 def _filter(value: str) -> str:
     check_filter(value)
+    return value
+
+
+def _input_reason(value: object) -> object:
+    if not isinstance(value, str) or value not in INPUT_REASONS:
+        raise ValueError(f"{value!r} is no reason to skip an input; there are {', '.join(sorted(INPUT_REASONS))}")
     return value
 
 
@@ -150,12 +157,22 @@ class DeliverySettings(_Section):
 
 
 class DeadLetterSettings(_Section):
-    """The store of what could not be delivered. `keep` are the reasons for which an unusable input is stored too."""
+    """The store of what could not be delivered. `keep` are the reasons for which an unusable input is stored too.
+
+    A flood of bad input fills no disk: of each reason at most `keep_per_second` inputs are stored, of all together
+    `keep_bytes_per_second`, of one above `ingress.maximum_bytes` its first `too_large_bytes`, and the store as a
+    whole has room for `maximum_entries` and `maximum_bytes`.
+    """
 
     path: Path | None = None  # dead-letters.sqlite in data_directory
     maximum_entries: Count = 100_000
-    keep: tuple[str, ...] = ("cast_failed", "not_finite", "out_of_range", "unknown_option", "internal_error")
+    maximum_bytes: Annotated[int, Field(ge=1024 * 1024)] = 256 * 1024 * 1024
+    keep: Annotated[
+        tuple[Annotated[Reason, BeforeValidator(_input_reason)], ...], BeforeValidator(_separated), NoDecode
+    ] = tuple(sorted(LOSES_DATA))
     keep_per_second: Count = 100
+    keep_bytes_per_second: Count = 4 * 1024 * 1024
+    too_large_bytes: Annotated[int, Field(ge=0)] = 64 * 1024
 
 
 class AnnouncementSettings(_Section):

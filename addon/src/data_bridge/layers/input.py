@@ -111,7 +111,7 @@ class Input:
 
     def _too_large(self, topic: str, payload: bytes, delivery: int) -> None:
         detail = f"{len(payload)} bytes, more than the allowed {self._maximum}"
-        self._reject(Reason.TOO_LARGE, detail, topic, b"", delivery, "")
+        self._reject(Reason.TOO_LARGE, detail, topic, payload, delivery, "")
 
 
 type Receive = Callable[[str, bytes, int], None]

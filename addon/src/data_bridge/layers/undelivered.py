@@ -23,6 +23,10 @@ class Undelivered:
     retain: bool
     payload: bytes
     attempts: int
+    # How many bytes of the payload are not here; what is cut can only be looked at.
+    cut: int = 0
+    # Of a stored letter that failed again: it is kept under this number, once.
+    number: int | None = None
 
 
 type DeadLetterSink = Callable[[Undelivered, Callable[[], None]], None]
