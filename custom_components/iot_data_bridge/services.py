@@ -96,7 +96,8 @@ async def _async_total(call: ServiceCall) -> ServiceResponse:
         for _, device in targets:
             shown = response["baskets"]
             if isinstance(shown, dict) and isinstance(facts := shown[device.basket.root], dict):
-                facts["shown_total"] = device.currency.plain(totals[device.key])
+                # As the controller: its display is off before a start, and a total is ignored.
+                facts["shown_total"] = device.currency.plain(totals[device.key]) if device.basket.active else None
     return response
 
 

@@ -101,7 +101,9 @@ async def test_start_and_end_are_sent_and_answered(hass: HomeAssistant, mqtt_moc
 
 
 @pytest.mark.usefixtures("baskets")
-async def test_a_total_is_computed_or_given(hass: HomeAssistant, mqtt_mock: MqttMockHAClient) -> None:
+async def test_a_total_is_computed_or_given(hass: HomeAssistant, say: Say, mqtt_mock: MqttMockHAClient) -> None:
+    say("basket/1/status", "start")
+    say("basket/3/status", "start")
     entities = ["sensor.basket_1_items", "sensor.basket_3_items"]
     response = await act(hass, "total", entity_id=entities)
     shown = {root: facts["shown_total"] for root, facts in response["baskets"].items()}  # type: ignore[union-attr,index,call-overload] # as asserted
@@ -112,6 +114,18 @@ async def test_a_total_is_computed_or_given(hass: HomeAssistant, mqtt_mock: Mqtt
         '{"msg":"total","payload":{"basketid":3,"totalprice":32400}}',
         '{"msg":"total","payload":{"basketid":1,"totalprice":500}}',
     ]
+
+
+@pytest.mark.usefixtures("baskets")
+async def test_a_basket_without_a_session_shows_no_total(
+    hass: HomeAssistant, say: Say, mqtt_mock: MqttMockHAClient
+) -> None:
+    say("basket/1/status", "start")
+    response = await act(hass, "total", entity_id=["sensor.basket_1_items", "sensor.basket_2_items"], total_price=500)
+    shown = {root: facts["shown_total"] for root, facts in response["baskets"].items()}  # type: ignore[union-attr,index,call-overload] # as asserted
+    assert shown == {"basket/1": 500, "basket/2": None}
+    # Sent to both: whoever began a session while we did not listen, we may not know of it.
+    assert [topic for topic, _ in sent(mqtt_mock)] == ["basket/1/status", "basket/2/status"]
 
 
 @pytest.mark.usefixtures("baskets")

@@ -51,7 +51,10 @@ async def test_the_total_is_shown_at_each_change(hass: HomeAssistant, say: Say, 
     say("basket/1/update", '{"id":1,"list":{}}')
     await hass.async_block_till_done()
     await automate(hass, "show_total_at_each_change", total_prices=["sensor.basket_1_total_price"])
-    for contents in ('{"MLON":1}', '{"MLON":1}', '{"MLON":2}', '{"XXXX":2}'):
+    for contents in ('{"MLON":7}', None, '{"MLON":1}', '{"MLON":1}', '{"MLON":2}', '{"XXXX":2}'):
+        if contents is None:
+            say("basket/1/status", "start")  # before, the display is off
+            continue
         say("basket/1/update", f'{{"id":1,"list":{contents}}}')
         await hass.async_block_till_done()
     assert [call.args[:2] for call in mqtt_mock.async_publish.call_args_list] == [
