@@ -6,6 +6,7 @@ from typing import override
 
 from communicator.protocols.mqtt.mqtt_protocol import PreparedPublish
 from data_bridge.announce import Announcer
+from data_bridge.catalogs.casts import ValueType
 from data_bridge.layers.compiled import DeviceState
 from data_bridge.settings import AnnouncementSettings
 from tests.data_bridge.connections import ScriptedConnection
@@ -30,7 +31,7 @@ class NarrowConnection(ScriptedConnection):
 
 
 def state(device: str, value: float) -> DeviceState:
-    changed = DeviceState(device)
+    changed = DeviceState(device, {"GPS.Latitude": ValueType.FLOAT})
     changed.values["GPS.Latitude"] = value
     changed.dirty = True
     return changed

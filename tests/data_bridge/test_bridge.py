@@ -303,3 +303,18 @@ def test_a_refused_password_ends_it_with_the_brokers_word(stopped_bridge: Bridge
     assert finished.returncode == 2
     assert "authori" in finished.stderr.lower()
     assert "wrong-password" not in finished.stderr + finished.stdout
+
+
+def test_a_reload_leaves_nothing_retained_of_a_device_that_only_an_earlier_run_announced(
+    bridge: BridgeProcess, listener: Listener
+) -> None:
+    listener.envelope("GPS001", "GLL001", 1.5)
+    listener.wait(f"{bridge.root}/state/VM-C", lambda payload: b"Latitude" in payload)
+    bridge.end()
+    devices = bridge.folder / "devices.yaml"
+    del listener.messages[:]
+    bridge.start()
+    listener.wait(f"{bridge.root}/availability", lambda payload: payload == b"online")
+    devices.write_text(devices.read_text().replace("GPS.Latitude: [VM-A, VM-C]", "GPS.Latitude: [VM-A]"))
+    listener.wait(f"{bridge.root}/events", lambda payload: b"catalog_loaded" in payload)
+    listener.wait(f"{bridge.root}/state/VM-C", lambda payload: payload == b"")

@@ -3,12 +3,12 @@
 import time
 from collections import deque
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 import orjson
 
 from data_bridge import SCHEMA, VERSION
-from data_bridge.catalogs.casts import Value
-from data_bridge.catalogs.catalog import Catalog
+from data_bridge.catalogs.casts import Raw, Value
 from data_bridge.connection import Connection, PreparedPublish
 from data_bridge.layers.compiled import DeviceState
 from data_bridge.settings import AnnouncementSettings
@@ -42,16 +42,19 @@ class Announcer:
         self._result = connection.prepare(f"{root}/result", 1, False)
         self._catalog_message: tuple[PreparedPublish, bytes] | None = None
         self._state_topics: dict[str, PreparedPublish] = {}
+        self._devices: frozenset[str] = frozenset()
+        self._to_forget: dict[str, None] = {}
         self._sent: dict[str, int] = {}
         self._ready: deque[DeviceState] = deque()
         self._early: deque[DeviceState] = deque()
 
-    def use(self, catalog: Catalog, message: bytes) -> None:
-        """Announce this catalog, in the words of `message`, from now on."""
+    def use(self, message: bytes, devices: AbstractSet[str]) -> None:
+        """Announce a catalog in the words of `message` from now on, and the states of these devices only."""
         self._catalog_message = (self._connection.prepare(f"{self._root}/catalog", 1, True), message)
-        # A device that went takes its retained state with it.
-        for device in [device for device in self._state_topics if device not in catalog.devices]:
+        # A device that went takes its retained state with it, whichever run published that.
+        for device in self._devices - devices:
             self.forget(device)
+        self._devices = frozenset(devices)
 
     def announce(self, states: Iterable[DeviceState]) -> None:
         """Say everything that is retained: after each connect, for a broker that restarted may have forgotten it."""
@@ -76,14 +79,26 @@ class Announcer:
         self._connection.publish_prepared(self._availability, OFFLINE)
 
     def forget(self, device: str) -> None:
-        """Remove a device's retained state from the broker."""
-        self._connection.publish_prepared(self._state_topic(device), b"")
-        self._state_topics.pop(device, None)
-        self._sent.pop(device, None)
+        """Remove a device's retained state from the broker: now or, where the queue is full, with a later tick."""
+        self._to_forget[device] = None
+        self._forget_more()
+
+    def _forget_more(self) -> bool:
+        """Tell whether all that is to be forgotten is."""
+        while self._to_forget:
+            device = next(iter(self._to_forget))
+            if not self._connection.publish_prepared(self._state_topic(device), b""):
+                return False
+            del self._to_forget[device], self._state_topics[device]
+            self._sent.pop(device, None)
+        return True
 
     def tick(self, changed: Iterable[DeviceState], known: dict[str, DeviceState]) -> None:
         """Publish the states that are due: each device at most once in an interval, all within the rate for all."""
         self._ready.extend(changed)
+        # First, so that a device which came back meanwhile is not forgotten after its new state was said.
+        if not self._forget_more():
+            return
         now = time.perf_counter_ns()
         budget = self._per_tick
         # Those that had to wait were sent in this order, so the first that is not due ends the search.
@@ -98,6 +113,7 @@ class Announcer:
 
     def flush(self, changed: Iterable[DeviceState], known: dict[str, DeviceState]) -> None:
         """Publish the last state of every device whatever is due: nobody will come back to do it later."""
+        self._forget_more()
         waiting = [*self._early, *self._ready, *changed]
         self._early.clear()
         self._ready.clear()
@@ -109,7 +125,8 @@ class Announcer:
         if known.get(state.device) is not state:
             return 0
         wall = time.time() - (now - state.changed_ns) / 1e9 if state.changed_ns else time.time()
-        payload = encode_state(wall, state.values)
+        # A device none of whose values is known has no retained state.
+        payload = encode_state(wall, state.values) if state.values else b""
         if not self._connection.publish_prepared(self._state_topic(state.device), payload):
             state.dirty = True
             self._ready.append(state)
@@ -149,13 +166,11 @@ def encode_state(timestamp: float, values: dict[str, Value]) -> bytes:
     return orjson.dumps({"ts": round(timestamp, 3), "values": values})
 
 
-def decode_state(payload: bytes) -> dict[str, Value]:
-    """Return the values of a state message; nothing where it is none."""
+def decode_state(payload: bytes) -> dict[str, Raw]:
+    """Return what a state message says of each object; nothing where it is none."""
     try:
         message = orjson.loads(payload)
     except orjson.JSONDecodeError:
         return {}
     values = message.get("values") if isinstance(message, dict) else None
-    if not isinstance(values, dict):
-        return {}
-    return {name: value for name, value in values.items() if isinstance(value, bool | int | float | str)}
+    return values if isinstance(values, dict) else {}

@@ -67,7 +67,7 @@ class Bridge:
         self._announcer = Announcer(
             self._connection, self._root, settings.bridge_id, settings.name, settings.announcements
         )
-        self._announcer.use(loaded.catalog, self._pipeline.announcement.payload)
+        self._announcer.use(self._pipeline.announcement.payload, self._pipeline.states.keys())
         self._retained = RetainedStates(self._connection, self._root, self._pipeline, self._announcer.forget)
         self._metrics = Metrics(self._pipeline, self._letters, self._announcer, self._catalogs)
         self._commands: asyncio.Queue[tuple[bytes, int]] = asyncio.Queue(_MOST_COMMANDS)
@@ -221,7 +221,7 @@ class Bridge:
             catalog = await asyncio.to_thread(self._catalogs.load)
             ready = await asyncio.to_thread(self._pipeline.prepare, catalog)
             self._pipeline.swap(ready)
-            self._announcer.use(catalog, ready.announcement.payload)
+            self._announcer.use(ready.announcement.payload, ready.states.keys())
             self._announcer.announce_catalog()
         self._say_loaded(catalog)
         return catalog

@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from data_bridge.catalogs.announcement import Announcement, announce
+from data_bridge.catalogs.casts import Raw
 from data_bridge.catalogs.catalog import Catalog
 from data_bridge.catalogs.collector import collector_held
 from data_bridge.catalogs.topics import capture
 from data_bridge.connection import Connection, MessageHandler
-from data_bridge.layers.compiled import CompiledCatalog, DeviceState, compile_catalog
+from data_bridge.layers.compiled import CompiledCatalog, DeviceState, compile_catalog, device_states
 from data_bridge.layers.deduplication import Deduplication
 from data_bridge.layers.input import Input
 from data_bridge.layers.mapping import Mapping
@@ -100,8 +101,8 @@ class Pipeline:
 
     def _prepare(self, catalog: Catalog) -> Ready:
         announcement = announce(catalog, self._settings.announcements.maximum_bytes)
-        states = {device: state for device, state in self.states.copy().items() if device in catalog.devices}
-        compiled = compile_catalog(catalog, self._connection.prepare, states, announcement.objects)
+        states = device_states(catalog, announcement.objects, self.states)
+        compiled = compile_catalog(catalog, self._connection.prepare, states)
         return Ready(compiled, states, announcement)
 
     def start(self) -> None:
@@ -112,12 +113,30 @@ class Pipeline:
 
     def swap(self, ready: Ready) -> None:
         """Use another catalog from the next message on."""
-        catalog, self.states, self.announcement = ready.compiled, ready.states, ready.announcement
-        self.mapping.swap(catalog)
-        self._route_topics(catalog.filters)
-        for state in self.states.values():
-            for name in [name for name in state.values if name not in catalog.routes]:
-                del state.values[name]
+        earlier, self.states, self.announcement = self.states, ready.states, ready.announcement
+        self.mapping.swap(ready.compiled)
+        self._route_topics(ready.compiled.filters)
+        for device, state in self.states.items():
+            before = earlier.get(device)
+            if before is None or before is state:
+                continue
+            state.changed_ns = before.changed_ns
+            if not state.keep(before.values) or before.dirty:
+                self._changed(state)
+
+    def restore(self, device: str, values: dict[str, Raw]) -> bool:
+        """Take values that an earlier run announced for a device; False when this catalog announces nothing of it."""
+        state = self.states.get(device)
+        if state is None:
+            return False
+        if not state.keep(values) or not state.values:
+            self._changed(state)
+        return True
+
+    def _changed(self, state: DeviceState) -> None:
+        if not state.dirty:
+            state.dirty = True
+            self.transport.changed.append(state)
 
     def _route_topics(self, filters: dict[str, int]) -> None:
         # Ingress filters carry envelopes; a topic rule that repeats one would be subscribed twice.

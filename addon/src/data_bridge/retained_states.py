@@ -35,13 +35,6 @@ class RetainedStates:
         if not self._listening or not payload:
             return
         device = topic.removeprefix(self._prefix)
-        state = self._pipeline.states.get(device)
-        if state is None:
+        if not self._pipeline.restore(device, decode_state(payload)):
             # A device that left the catalog while the bridge was off.
             self._forget(device)
-            return
-        routes = self._pipeline.catalog.routes
-        for name, value in decode_state(payload).items():
-            route = routes.get(name)
-            if route is not None and name not in state.values and any(each.device == device for each in route.outputs):
-                state.values[name] = value

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from math import isfinite
+from typing import TypeGuard
 
 import orjson
 
@@ -135,6 +136,19 @@ _PLAIN: Mapping[ValueType, Cast] = {
     ValueType.TEXT: to_text,
     ValueType.BOOLEAN: to_boolean,
 }
+
+
+_TYPES: Mapping[ValueType, tuple[type[Value], ...]] = {
+    ValueType.INTEGER: (int,),
+    ValueType.FLOAT: (float, int),  # JSON writers elsewhere leave out the fraction of a whole number
+    ValueType.TEXT: (str,),
+    ValueType.BOOLEAN: (bool,),
+}
+
+
+def is_of(value: Raw, value_type: ValueType) -> TypeGuard[Value]:
+    """Tell whether a value is one of this type as it stands, without a cast."""
+    return type(value) in _TYPES[value_type]
 
 
 def _scaled(value_type: ValueType, scale: float, offset: float) -> Cast:

@@ -1,11 +1,11 @@
 """A catalog made ready for the wire: the resolver's work, done at load instead of for each message."""
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import orjson
 
-from data_bridge.catalogs.casts import Cast, Raw, Value
+from data_bridge.catalogs.casts import Cast, Raw, Value, ValueType, is_of
 from data_bridge.catalogs.catalog import Catalog, Rule
 from data_bridge.catalogs.json_path import Getter, prepare_path
 from data_bridge.catalogs.loader import egress_topic
@@ -22,15 +22,47 @@ KEY_SEPARATOR = "\x1f"
 
 
 class DeviceState:
-    """A device's latest values, waiting to be announced."""
+    """A device's latest values, waiting to be announced, and the types of the objects whose values it `holds`."""
 
-    __slots__ = ("changed_ns", "device", "dirty", "values")
+    __slots__ = ("changed_ns", "device", "dirty", "holds", "values")
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, holds: Mapping[str, ValueType]) -> None:
         self.device = device
+        self.holds = holds
         self.values: dict[str, Value] = {}
         self.dirty = False
         self.changed_ns = 0
+
+    def keep(self, earlier: Mapping[str, Raw]) -> bool:
+        """Take the earlier values that belong here and are not known better; False when one does not belong."""
+        belong = True
+        for name, value in earlier.items():
+            value_type = self.holds.get(name)
+            if value_type is not None and is_of(value, value_type):
+                self.values.setdefault(name, value)
+            else:
+                belong = False
+        return belong
+
+
+def device_states(
+    catalog: Catalog, announced: Container[str], earlier: Mapping[str, DeviceState]
+) -> dict[str, DeviceState]:
+    """Return the state of each device that gets an announced object: the earlier one where it holds the same.
+
+    Where it does not, the state is a new one without values, so that a message which was mapped by the earlier catalog
+    writes to nobody's.
+    """
+    holds: dict[str, dict[str, ValueType]] = {}
+    for each in catalog.objects.values():
+        if each.name in announced:
+            for device in each.devices:
+                holds.setdefault(device, {})[each.name] = each.value_type
+    states: dict[str, DeviceState] = {}
+    for device, given in holds.items():
+        known = earlier.get(device)
+        states[device] = known if known is not None and known.holds == given else DeviceState(device, given)
+    return states
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +172,9 @@ def encode_head(name: str) -> bytes:
     return orjson.dumps({"object": name, "value": 0})[:-2]
 
 
-def compile_catalog(
-    catalog: Catalog, prepare: Prepare, states: dict[str, DeviceState], announced: Container[str] | None = None
-) -> CompiledCatalog:
-    """Return the catalog with all its topics encoded by `prepare`.
-
-    `states` outlives reloads; the values of objects that are not `announced` (None: all are) go to none of them.
-    """
-    routes = _Resolver(catalog, prepare, states, announced).routes()
+def compile_catalog(catalog: Catalog, prepare: Prepare, states: Mapping[str, DeviceState]) -> CompiledCatalog:
+    """Return the catalog with all its topics encoded by `prepare`; values go to those of `states` that hold them."""
+    routes = _Resolver(catalog, prepare, states).routes()
     envelope_rules: dict[str, EnvelopeRule] = {}
     tree: FilterTree[Rule] = FilterTree()
     filters: dict[str, int] = {}
@@ -164,17 +191,10 @@ def compile_catalog(
 class _Resolver:
     """The resolver layer: object to prepared deliveries. Each topic is encoded once, however many objects go there."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        prepare: Prepare,
-        states: dict[str, DeviceState],
-        announced: Container[str] | None,
-    ) -> None:
+    def __init__(self, catalog: Catalog, prepare: Prepare, states: Mapping[str, DeviceState]) -> None:
         self._catalog = catalog
         self._prepare = prepare
         self._states = states
-        self._announced = announced
         self._prepared: dict[tuple[str, int, bool], PreparedPublish] = {}
 
     def routes(self) -> dict[str, Route]:
@@ -185,9 +205,7 @@ class _Resolver:
 
     def _output(self, name: str, identifier: str) -> Output:
         state = self._states.get(identifier)
-        if state is None:
-            state = self._states[identifier] = DeviceState(identifier)
-        if self._announced is not None and name not in self._announced:
+        if state is not None and name not in state.holds:
             state = None
         mqtt = self._catalog.devices[identifier].mqtt
         if mqtt is None:
