@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from data_bridge.catalogs.announcement import announce
 from data_bridge.catalogs.catalog import Catalog
 from data_bridge.catalogs.documents import CatalogError, parse
-from data_bridge.catalogs.loader import CatalogFiles, load
+from data_bridge.catalogs.loader import load
+from data_bridge.catalogs.sources import CatalogFiles
 from data_bridge.catalogs.store import CatalogStore
 
 MAPPINGS = """\
@@ -378,3 +379,16 @@ def test_a_catalog_that_no_packet_can_hold_is_announced_as_far_as_it_fits(files:
     assert names == [f"O{n}" for n in range(len(names))]
     assert announcement.objects == set(names)
     assert message["omitted"] == announcement.omitted == 100 - len(names) > 0
+
+
+def test_a_repeated_key_gives_no_template_the_meaning_of_another_rule(files: CatalogFiles) -> None:
+    mappings = """\
+mappings:
+  - {equip_tag: a, message_id: b, object: A, value_type: text}
+  - {equip_tag: a, message_id: b, object: A, value_type: text}
+  - {topic: s/+/t, path: t, object: "{1}.Temperature", value_type: float, unit: C}
+  - {topic: s/+/n, path: n, object: "{1}.Name", value_type: text}
+"""
+    catalog = loaded(files, mappings, "objects: {A: [VM-A], hall.Temperature: [VM-A], hall.Name: [VM-A]}\n")
+    found = {each.name: (each.value_type.value, each.unit) for each in catalog.objects.values()}
+    assert found == {"A": ("text", None), "hall.Temperature": ("float", "C"), "hall.Name": ("text", None)}

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_bridge.catalogs.catalog import Catalog
-from data_bridge.catalogs.loader import CatalogFiles, load
+from data_bridge.catalogs.loader import load
+from data_bridge.catalogs.sources import CatalogFiles
 from data_bridge.layers.undelivered import Undelivered
 from data_bridge.logs import LimitedLog
 from data_bridge.pipeline import Pipeline

@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from data_bridge.catalogs.documents import CatalogError, parse, read_text
-from data_bridge.catalogs.loader import DEFAULT_EGRESS_TOPIC, CatalogFiles
+from data_bridge.catalogs.sources import DEFAULT_EGRESS_TOPIC, CatalogFiles
 from data_bridge.catalogs.topics import check_filter, wildcards
 from data_bridge.reasons import INPUT_REASONS, LOSES_DATA, Reason
 

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from data_bridge.catalogs.casts import Cast, ValueType
+from data_bridge.catalogs.topics import prepare_template
+
+_TOPIC_PLACES = frozenset({"device", "object"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,15 @@ class MqttRoute:
     qos: int = 1
     retain: bool = False
     payload: str | None = None
+
+    def topic_for(self, device: str, name: str) -> str:
+        """Return the topic for an object; {device} becomes the id in lower case.
+
+        Raises:
+            ValueError: the template names something else.
+        """
+        fill = prepare_template(self.topic, _TOPIC_PLACES)
+        return self.topic if fill is None else fill({"device": device.lower(), "object": name})
 
 
 @dataclass(frozen=True, slots=True)

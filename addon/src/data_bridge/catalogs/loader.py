@@ -1,12 +1,10 @@
-"""Reads mappings.yaml and devices.yaml, checks them alone and against each other, and says where and why they fail."""
+"""From what mappings.yaml and devices.yaml say each to what they mean together, or where and why they cannot."""
 
-import hashlib
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
 from data_bridge.catalogs.casts import CastError, ValueType, prepare_cast
 from data_bridge.catalogs.catalog import (
@@ -19,127 +17,48 @@ from data_bridge.catalogs.catalog import (
     SignalRRoute,
 )
 from data_bridge.catalogs.collector import collector_held
-from data_bridge.catalogs.documents import CatalogError, Node, line_of, parse, read_text
-from data_bridge.catalogs.schema import DeviceEntry, DeviceFile, Devices, MappingRule, ObjectEntry, Objects
-from data_bridge.catalogs.topics import capture, check_topic, prepare_template, wildcards
+from data_bridge.catalogs.loops import check_loops
+from data_bridge.catalogs.schema import DeviceEntry, DeviceFile, MappingRule, ObjectEntry
+from data_bridge.catalogs.sources import CatalogFiles, CatalogSource, CatalogTexts, read_texts
+from data_bridge.catalogs.topics import prepare_template, wildcards
 
-DEFAULT_MAXIMUM_BYTES = 256 * 1024 * 1024
-DEFAULT_EGRESS_TOPIC = "devices/{device}/ingress"
-# How many entries Pydantic checks in one go: in a reload, messages travel between two goes.
-_CHUNK = 500
+type _Read = tuple[Rule, MappingRule]
+
 _MOST_WARNINGS = 1000
+_PLACE = re.compile(r"\{[0-9]+\}")
 _PRESENTATION = ("unit", "device_class", "state_class", "access", "min", "max", "options")
 
-_RULES = TypeAdapter(list[MappingRule])
-_OBJECTS: TypeAdapter[dict[str, ObjectEntry]] = TypeAdapter(Objects)
-_DEVICES: TypeAdapter[dict[str, DeviceEntry]] = TypeAdapter(Devices)
-TOPIC_PLACES = frozenset({"device", "object"})
 
-
-@dataclass(frozen=True, slots=True)
-class CatalogFiles:
-    """Where the catalogs are, and what of the settings decides about them.
-
-    `ingress` are the filters that the bridge reads besides topic rules, `reserved` the prefix of its own announcements.
-    """
-
-    mappings: Path
-    devices: Path
-    ingress: tuple[str, ...] = ("iot/ingress",)
-    egress_topic: str = DEFAULT_EGRESS_TOPIC
-    egress_qos: int = 1
-    reserved: str = "iot_data_bridge/"
-    maximum_bytes: int = DEFAULT_MAXIMUM_BYTES
-
-
-def load(files: CatalogFiles) -> Catalog:
-    """Return the checked catalog.
+def load(files: CatalogFiles, texts: CatalogTexts | None = None) -> Catalog:
+    """Return the checked catalog of the files or, with `texts`, of what they said earlier.
 
     Raises:
         CatalogError: with file, line and reason; nothing of a refused catalog is used.
     """
     with collector_held():
-        return _Loader(files).load()
+        return _Loader(CatalogSource(files, read_texts(files) if texts is None else texts)).load()
 
 
 class _Loader:
-    def __init__(self, files: CatalogFiles) -> None:
-        self._files = files
-        self._mappings_text = read_text(files.mappings, files.maximum_bytes)
-        self._devices_text = read_text(files.devices, files.maximum_bytes)
+    def __init__(self, source: CatalogSource) -> None:
+        self._source = source
+        self._files = source.files
+        self._error = source.error
         self._warnings: list[CatalogWarning] = []
 
     def load(self) -> Catalog:
-        models = self._mapping_models()
-        device_file = self._device_file()
-        rules = self._rules(models)
-        objects = self._objects(models, rules, device_file)
+        models = self._source.mapping_models()
+        device_file = self._source.device_file()
+        read = self._rules(models)
+        objects = self._objects(models, read, device_file)
+        rules = [rule for rule, _ in read]
         devices = self._devices(objects, device_file)
         self._check_rules_lead_somewhere(rules, objects)
-        self._check_loops(rules, objects, devices)
-        digest = hashlib.blake2b(digest_size=8)
-        digest.update(self._mappings_text.encode())
-        digest.update(b"\0")
-        digest.update(self._devices_text.encode())
-        return Catalog(digest.hexdigest(), tuple(rules), objects, devices, tuple(self._warnings))
+        check_loops(self._source, rules, objects, devices)
+        return Catalog(self._source.version(), tuple(rules), objects, devices, tuple(self._warnings))
 
-    # ------------------------------------------------------------ the files alone
-
-    def _mapping_models(self) -> list[MappingRule]:
-        path = self._files.mappings
-        items = self._section(parse(self._mappings_text, path), path, self._mappings_text, "mappings")
-        if not isinstance(items, list):
-            raise self._error(path, ("mappings",), "invalid", "`mappings` must be a list of rules")
-        models: list[MappingRule] = []
-        for start in range(0, len(items), _CHUNK):
-            try:
-                models += _RULES.validate_python(items[start : start + _CHUNK])
-            except ValidationError as error:
-                raise self._invalid(path, ("mappings", start), error) from error
-            # A reload runs on its own thread: this lets the one that carries messages go first.
-            time.sleep(0)
-        return models
-
-    def _device_file(self) -> DeviceFile:
-        path = self._files.devices
-        document = parse(self._devices_text, path)
-        objects = self._section(document, path, self._devices_text, "objects")
-        devices = document.get("devices") if isinstance(document, dict) else None
-        return DeviceFile(
-            objects=self._entries(_OBJECTS, objects, "objects"),
-            devices=self._entries(_DEVICES, {} if devices is None else devices, "devices"),
-        )
-
-    def _entries[T](self, adapter: TypeAdapter[dict[str, T]], section: Node, key: str) -> dict[str, T]:
-        path = self._files.devices
-        if section == []:
-            section = {}
-        if not isinstance(section, dict):
-            raise self._error(path, (key,), "invalid", f"`{key}` must be a mapping of names")
-        entries: dict[str, T] = {}
-        items = list(section.items())
-        for start in range(0, len(items), _CHUNK):
-            try:
-                entries.update(adapter.validate_python(dict(items[start : start + _CHUNK])))
-            except ValidationError as error:
-                raise self._invalid(path, (key,), error) from error
-            time.sleep(0)
-        return entries
-
-    def _section(self, document: Node, path: Path, text: str, key: str) -> Node:
-        if not isinstance(document, dict):
-            raise CatalogError(path, 1 if text else None, "invalid", f"must hold the key `{key}`")
-        if key not in document:
-            raise CatalogError(
-                path, 1, "invalid", f"must hold the key `{key}`; it has {', '.join(map(repr, document))}"
-            )
-        value = document[key]
-        return [] if value is None else value
-
-    # ------------------------------------------------------------ what they mean
-
-    def _rules(self, models: list[MappingRule]) -> list[Rule]:
-        rules: list[Rule] = []
+    def _rules(self, models: list[MappingRule]) -> list[_Read]:
+        rules: list[_Read] = []
         by_key: dict[tuple[str, str, str], int] = {}
         for number, model in enumerate(models):
             self._unknown_keys(model, f"mappings[{number}]")
@@ -161,13 +80,11 @@ class _Loader:
                     ("mappings", number),
                     f"repeats the key of an earlier rule ({_key_text(model)}); the last one wins",
                 )
-            rules.append(rule)
+            rules.append((rule, model))
         # Python's dictionaries keep the first occurrence's place, and by_key holds the last one's number.
         return [rules[number] for number in by_key.values()] if len(by_key) < len(rules) else rules
 
-    def _objects(self, models: list[MappingRule], rules: list[Rule], file: DeviceFile) -> dict[str, CatalogObject]:
-        used = {id(rule) for rule in rules}
-        del used
+    def _objects(self, models: list[MappingRule], rules: list[_Read], file: DeviceFile) -> dict[str, CatalogObject]:
         stated: dict[str, tuple[MappingRule, int]] = {}
         for number, model in enumerate(models):
             earlier = stated.get(model.object)
@@ -182,11 +99,16 @@ class _Loader:
                 )
             else:
                 stated[model.object] = (self._merged(model.object, earlier[0], model, number), earlier[1])
-        templates = [(rule, model) for rule, model in zip(rules, models, strict=False) if rule.templated]
+        templates = [(_pattern(rule.object), model) for rule, model in rules if rule.templated]
         objects: dict[str, CatalogObject] = {}
         for name, entry in file.objects.items():
             self._unknown_keys(entry, f"objects.{name}")
-            source = stated[name][0] if name in stated else _template_for(name, templates)
+            # A name that no rule states may be one that a rule's template makes.
+            source = (
+                stated[name][0]
+                if name in stated
+                else next((model for pattern, model in templates if pattern.fullmatch(name)), None)
+            )
             objects[name] = self._object(name, entry, source)
         for name, (model, _) in stated.items():
             if name not in objects and "{" not in name:
@@ -314,74 +236,12 @@ class _Loader:
             )
         return Device(identifier, entry.name or identifier, mqtt, signalr)
 
-    # ------------------------------------------------------------ both together
-
     def _check_rules_lead_somewhere(self, rules: Sequence[Rule], objects: dict[str, CatalogObject]) -> None:
         for number, rule in enumerate(rules):
             if not rule.templated and not objects[rule.object].devices:
                 self._warn(
                     self._files.mappings, ("mappings", number), f"{rule.object} goes to no device: nothing will be sent"
                 )
-
-    def _check_loops(
-        self, rules: Iterable[Rule], objects: dict[str, CatalogObject], devices: dict[str, Device]
-    ) -> None:
-        """Refuse a device topic that the bridge itself reads: each message would come back for ever."""
-        filters = dict.fromkeys([*self._files.ingress, *(rule.topic for rule in rules if rule.topic is not None)])
-        wild = [topic_filter for topic_filter in filters if wildcards(topic_filter)]
-        checked: set[str] = set()
-        for entry in objects.values():
-            for identifier in entry.devices:
-                route = devices[identifier].mqtt
-                if route is None:
-                    continue
-                try:
-                    topic = egress_topic(route, identifier, entry.name)
-                    if topic in checked:
-                        continue
-                    check_topic(topic)
-                except ValueError as error:
-                    raise self._error(
-                        self._files.devices, ("devices", identifier, "mqtt", "topic"), "invalid", str(error)
-                    ) from error
-                checked.add(topic)
-                loop = (
-                    topic
-                    if topic in filters
-                    else next((each for each in wild if capture(each, topic) is not None), None)
-                )
-                if loop is not None:
-                    raise self._error(
-                        self._files.devices,
-                        ("devices", identifier, "mqtt", "topic"),
-                        "loop",
-                        f"sends to {topic}, which the bridge itself reads by {loop}: every message would come back",
-                    )
-                if topic.startswith(self._files.reserved):
-                    raise self._error(
-                        self._files.devices,
-                        ("devices", identifier, "mqtt", "topic"),
-                        "loop",
-                        f"sends to {topic}, which is reserved for the bridge's own announcements",
-                    )
-
-    # ------------------------------------------------------------ complaints
-
-    def _invalid(self, path: Path, prefix: tuple[str | int, ...], error: ValidationError) -> CatalogError:
-        first = error.errors(include_url=False, include_input=False)[0]
-        location: list[str | int] = list(first["loc"])
-        if prefix and isinstance(prefix[-1], int) and location and isinstance(location[0], int):
-            location[0] += prefix[-1]
-            prefix = prefix[:-1]
-        location = [*prefix, *location]
-        what = ".".join(str(part) for part in location)
-        text = first["msg"].removeprefix("Value error, ")
-        more = error.error_count() - 1
-        return self._error(path, location, "invalid", f"{what}: {text}" + (f" (and {more} more)" if more else ""))
-
-    def _error(self, path: Path, location: Sequence[str | int], reason: str, text: str) -> CatalogError:
-        source = self._mappings_text if path == self._files.mappings else self._devices_text
-        return CatalogError(path, line_of(source, location), reason, text)
 
     def _unknown_keys(self, model: BaseModel, where: str) -> None:
         extra = model.model_extra
@@ -418,22 +278,6 @@ def _key_text(model: MappingRule) -> str:
     return f"{model.equip_tag}, {model.message_id}"
 
 
-def _template_for(name: str, templates: Sequence[tuple[Rule, MappingRule]]) -> MappingRule | None:
-    """Return the templated rule that can produce an object of this name."""
-    import re  # noqa: PLC0415 -- see below
-
-    for rule, model in templates:
-        pattern = "(.*)".join(re.escape(part) for part in re.split(r"\{[0-9]+\}", rule.object))
-        if re.fullmatch(pattern, name):
-            return model
-    return None
-
-
-def egress_topic(route: MqttRoute, device: str, name: str) -> str:
-    """Return a device's topic for an object; {device} becomes the id in lower case.
-
-    Raises:
-        ValueError: the template names something else.
-    """
-    fill = prepare_template(route.topic, TOPIC_PLACES)
-    return route.topic if fill is None else fill({"device": device.lower(), "object": name})
+def _pattern(template: str) -> re.Pattern[str]:
+    """Return what matches the names that a template can make."""
+    return re.compile("(.*)".join(re.escape(part) for part in _PLACE.split(template)))

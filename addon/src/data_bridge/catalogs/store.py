@@ -7,7 +7,8 @@ from pathlib import Path
 
 from data_bridge.catalogs.catalog import Catalog
 from data_bridge.catalogs.documents import CatalogError
-from data_bridge.catalogs.loader import CatalogFiles, load
+from data_bridge.catalogs.loader import load
+from data_bridge.catalogs.sources import CatalogFiles
 
 _LAST_GOOD = ("mappings.yaml", "devices.yaml")
 

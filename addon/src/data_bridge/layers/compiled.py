@@ -8,7 +8,6 @@ import orjson
 from data_bridge.catalogs.casts import Cast, Raw, Value, ValueType, is_of
 from data_bridge.catalogs.catalog import Catalog, Rule
 from data_bridge.catalogs.json_path import Getter, prepare_path
-from data_bridge.catalogs.loader import egress_topic
 from data_bridge.catalogs.payloads import PayloadTemplate, prepare_payload
 from data_bridge.catalogs.topics import FilterTree, prepare_template, wildcards
 from data_bridge.connection import PreparedPublish
@@ -210,7 +209,7 @@ class _Resolver:
         mqtt = self._catalog.devices[identifier].mqtt
         if mqtt is None:
             return Output(identifier, "", 0, None, state)
-        topic = egress_topic(mqtt, identifier, name)
+        topic = mqtt.topic_for(identifier, name)
         key = (topic, mqtt.qos, mqtt.retain)
         prepared = self._prepared.get(key)
         if prepared is None:
