@@ -1,5 +1,6 @@
 """A connection whose broker is the test itself: it sees every publish and decides about every acknowledgement."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -20,13 +21,14 @@ class Sent:
 
 @dataclass(slots=True)
 class ScriptedConnection:
-    """Records; `refuse` lets publish_prepared say that the queue is full."""
+    """Records; `refuse` lets publish_prepared say that the queue is full, `answer_at_once` is every answer."""
 
     sent: list[Sent] = field(default_factory=list)
     acknowledged: list[int] = field(default_factory=list)
     routes: dict[str, MessageHandler] = field(default_factory=dict)
     paused: bool = False
     refuse: bool = False
+    answer_at_once: int | None = None
     _protocol: MQTTProtocol = field(default_factory=lambda: MQTTProtocol(broker_address="nowhere"))
 
     def route(self, topic_filter: str, handler: MessageHandler, qos: int = 1) -> None:
@@ -59,6 +61,8 @@ class ScriptedConnection:
                 on_acknowledged(token, reason_code)
 
         self.sent.append(Sent(prepared.topic, payload, prepared.qos, prepared.retain, answer))
+        if self.answer_at_once is not None:
+            asyncio.get_running_loop().call_soon(answer, self.answer_at_once)
         return True
 
     def pause(self) -> None:

@@ -209,7 +209,12 @@ def test_an_unusable_value_is_listed_and_replayed_when_the_catalog_is_mended(
     mappings.write_text(mappings.read_text().replace("2: automatic", "2: automatic, 9: service"))
     listener.wait(f"{bridge.root}/events", lambda payload: b"catalog_loaded" in payload)
     result = listener.command(bridge.root, {"id": "r", "action": "replay"})
-    assert result["data"] == {"replayed": 1, "failed_again": 0}
+    assert result["data"] == {
+        "replayed": 1,
+        "failed_again": 0,
+        "already_delivered": 0,
+        "open": 0,
+    }
     listener.wait("devices/vm-b/ingress", lambda payload: content(payload)["value"] == "service")
     assert bridge.run("dead-letters", "list").stdout == ""
 

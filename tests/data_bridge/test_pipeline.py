@@ -489,7 +489,7 @@ async def test_a_resent_dead_letter_does_not_end_the_turn_of_its_trace(ordered: 
     ordered.envelope("ENG", "RUN", True, "u1")
     first, *_ = ordered.connection.take()
     letter = Undelivered(Reason.REFUSED, "", "u1", "VM-A", "Plain", "devices/vm-a/ingress", 1, False, b"old", 3)
-    ordered.pipeline.transport.resend(letter, lambda _: None)
+    ordered.pipeline.transport.resend(letter, 7, lambda _: None)
     (resent,) = ordered.connection.take()
     resent.answer(0)
     assert ordered.connection.take() == []

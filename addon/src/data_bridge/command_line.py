@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,21 +18,28 @@ from communicator.common.exception import ProtocolError
 from communicator.protocols.mqtt.mqtt_protocol import MQTTProtocol, PreparedPublish
 from data_bridge import VERSION
 from data_bridge.app import Bridge
-from data_bridge.broker_link import connection_settings
 from data_bridge.catalogs.documents import CatalogError
 from data_bridge.catalogs.loader import load
 from data_bridge.commands import describe_letter
-from data_bridge.dead_letters import DeadLetter, DeadLetterStore
+from data_bridge.dead_letters import DeadLetterStore
 from data_bridge.explain import Skipped, explain
 from data_bridge.health import read_health
 from data_bridge.layers.compiled import compile_catalog
 from data_bridge.logs import configure_logging
+from data_bridge.replay_client import ask_to_replay, publish_again
 from data_bridge.settings import ENVIRONMENT_PREFIX, Settings, SettingsError, describe, load_settings
 
 OK = 0
 FINDING = 1
 FAILED = 2
-_REPLAY_SECONDS = 30.0
+_AT_ONCE = 500
+_OUTCOMES = {
+    "already_delivered": "had been delivered meanwhile",
+    "failed_again": "failed again and stay, or their deliveries do",
+    "open": "wait for the broker's answer and stay until it comes",
+    "not_confirmed": "were not confirmed by the broker and stay",
+    "inputs": "are inputs, which only a running bridge can map, and stay",
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--reason", help="only those with this reason")
     show = actions.add_parser("show", help="everything about one, as JSON", parents=[common])
     show.add_argument("id", type=int)
-    replay = actions.add_parser("replay", help="publish again, and forget what the broker confirms", parents=[common])
+    replay = actions.add_parser("replay", help="send again, and forget what was delivered", parents=[common])
     chosen = replay.add_mutually_exclusive_group(required=True)
     chosen.add_argument("id", type=int, nargs="*", default=[])
     chosen.add_argument("--all", action="store_true")
@@ -142,7 +150,7 @@ def _try(settings: Settings, given: argparse.Namespace) -> int:
         compile_catalog(catalog, prepare, {}),
         topic,
         payload,
-        ingress=topic in settings.ingress.topics,
+        ingress=settings.ingress.carries(topic),
         maximum_bytes=settings.ingress.maximum_bytes,
     )
     for step in steps:
@@ -188,60 +196,40 @@ def _show(settings: Settings, given: argparse.Namespace) -> int:
 
 
 def _replay(settings: Settings, given: argparse.Namespace) -> int:
+    """Let the running bridge replay: it maps, orders and de-duplicates. Without one only deliveries can be sent."""
+    health = read_health(settings.health_path)
     store = _open(settings)
-    total = 0
+    total: Counter[str] = Counter()
     after = 0
     try:
         while True:
             if given.all:
-                batch = store.find_all(500, after)
+                batch = store.find_all(_AT_ONCE, after)
             else:
-                batch = [found for number in given.id if (found := store.get(number)) is not None]
-            if not batch:
-                break
-            after = batch[-1].id
-            confirmed = asyncio.run(_publish(settings, batch))
-            store.remove(confirmed)
-            total += len(confirmed)
-            refused = len(batch) - len(confirmed)
-            if refused:
-                print(f"{refused} were not confirmed by the broker and stay", file=sys.stderr)
-            if not given.all:
+                batch = [found for number in given.id[:_AT_ONCE] if (found := store.get(number)) is not None]
+                del given.id[:_AT_ONCE]
+            if batch and health.healthy:
+                total.update(asyncio.run(ask_to_replay(settings, [each.id for each in batch])))
+            elif batch:
+                deliveries = [each for each in batch if not each.is_input]
+                confirmed = asyncio.run(publish_again(settings, deliveries)) if deliveries else []
+                store.remove(confirmed)
+                total["replayed"] += len(confirmed)
+                total["not_confirmed"] += len(deliveries) - len(confirmed)
+                total["inputs"] += len(batch) - len(deliveries)
+            if given.all and batch:
+                after = batch[-1].id
+            elif given.all or not given.id:
                 break
     finally:
         store.close()
-    print(f"{total} replayed")
-    return OK if total or given.all else FINDING
-
-
-async def _publish(settings: Settings, letters: Sequence[DeadLetter]) -> list[int]:
-    """Publish letters, deliveries to their devices and inputs to where they came from; return the confirmed."""
-    config = connection_settings(settings)
-    # A client of its own beside the running bridge's.
-    protocol = MQTTProtocol(config, client_id=f"{config.client_id}-replay", clean_start=True)
-    await protocol.connect_async()
-    answered = asyncio.Event()
-    codes: dict[int, int] = {}
-
-    def note(number: int, reason_code: int) -> None:
-        codes[number] = reason_code
-        if len(codes) == len(letters):
-            answered.set()
-
-    try:
-        for each in letters:
-            letter = each.letter
-            # QoS 1 whatever it was: only then does the broker say that it has it.
-            prepared = protocol.prepare(letter.topic, 1, letter.retain)
-            while not protocol.publish_prepared(prepared, letter.payload, note, each.id):  # noqa: ASYNC110 -- a full queue has no event
-                await asyncio.sleep(0.01)
-        async with asyncio.timeout(_REPLAY_SECONDS):
-            await answered.wait()
-    except TimeoutError:
-        pass
-    finally:
-        await protocol.disconnect_async()
-    return [number for number, code in codes.items() if code < 0x80]  # noqa: PLR2004 -- MQTT's first failure
+    print(f"{total['replayed']} replayed")
+    for outcome, text in _OUTCOMES.items():
+        if total[outcome]:
+            print(f"{total[outcome]} {text}", file=sys.stderr)
+    if total["inputs"]:
+        print(health.text, file=sys.stderr)
+    return OK if total["replayed"] or (given.all and not total) else FINDING
 
 
 def _purge(settings: Settings, given: argparse.Namespace) -> int:

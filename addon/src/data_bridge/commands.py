@@ -17,6 +17,7 @@ from data_bridge.dead_letters import DeadLetter
 from data_bridge.explain import explain
 from data_bridge.layers.compiled import Route, make_route
 from data_bridge.pipeline import Pipeline
+from data_bridge.replay import Replay
 from data_bridge.settings import Settings
 
 MAXIMUM_COMMAND_BYTES = 1024 * 1024
@@ -50,6 +51,7 @@ class _Set(_Data):
 
 class _Replay(_Data):
     ids: list[LetterNumber] | None = None
+    after: int = 0
     reason: str | None = None
     limit: int = Field(default=_MOST_REPLAYED, ge=1, le=_MOST_REPLAYED)
 
@@ -91,6 +93,7 @@ class Commands:
 
     def __init__(self, context: CommandContext) -> None:
         self._context = context
+        self._replayer = Replay(context.settings, context.pipeline, context.letters)
         self._actions: dict[str, _Action] = {
             "reload": self._reload,
             "set": self._set,
@@ -183,7 +186,6 @@ class Commands:
         return {"purged": removed}
 
     async def _replay(self, data: dict[str, object]) -> Answer:
-        """Send letters again, and forget each as soon as it is delivered or, if it fails again, stored anew."""
         wanted = _Replay.model_validate(data)
         letters = self._context.letters
         if wanted.ids is not None:
@@ -191,28 +193,8 @@ class Commands:
             found = await letters.call(lambda store: [store.get(number) for number in numbers])
             chosen = [each for each in found if each is not None]
         else:
-            chosen = await letters.call(lambda store: store.find_all(wanted.limit, 0, wanted.reason))
-        outcomes = [self._replay_one(each) for each in chosen]
-        delivered = [await outcome.wait() for outcome in outcomes]
-        # A delivery that failed again was stored anew before; an input may be of a kind that is not.
-        done = [each.id for each, ok in zip(chosen, delivered, strict=True) if ok or not each.is_input]
-        await letters.call(lambda store: store.remove(done))
-        return {"replayed": sum(delivered), "failed_again": len(chosen) - sum(delivered)}
-
-    def _replay_one(self, each: DeadLetter) -> "_Outcome":
-        outcome = _Outcome()
-        pipeline = self._context.pipeline
-        if not each.is_input:
-            pipeline.transport.resend(each.letter, outcome.settle)
-            return outcome
-        skipped = pipeline.skips.messages
-        if each.letter.topic in self._context.settings.ingress.topics:
-            pipeline.input.receive_envelope(each.letter.topic, each.letter.payload, 0)
-        else:
-            pipeline.input.receive_topic(each.letter.topic, each.letter.payload, 0)
-        # What cannot be mapped now either has become a letter of its own again.
-        outcome.settle(pipeline.skips.messages == skipped)
-        return outcome
+            chosen = await letters.call(lambda store: store.find_all(wanted.limit, wanted.after, wanted.reason))
+        return {**await self._replayer.replay(chosen)}
 
     # ------------------------------------------------------------ trace
 
@@ -230,7 +212,7 @@ class Commands:
             self._context.pipeline.catalog,
             topic,
             payload,
-            ingress=topic in ingress.topics,
+            ingress=ingress.carries(topic),
             maximum_bytes=ingress.maximum_bytes,
         )
         return {"steps": [{"layer": type(step).__name__, **_plain(step)} for step in steps]}

@@ -18,6 +18,10 @@ _BATCH_BYTES = 8 * 1024 * 1024
 _RETRY_SECONDS = 1.0
 
 
+type _Change = Undelivered | int
+"""A letter to store, or the number of one to remove."""
+
+
 class DeadLetterWriter:
     """Collects letters and stores them in batches; each letter's `on_stored` runs on the loop when it is safe.
 
@@ -29,7 +33,7 @@ class DeadLetterWriter:
         self.dropped = 0  # of the oldest, for lack of room
         self.store = store
         self._log = log
-        self._queue: deque[tuple[Undelivered, Callable[[], None]]] = deque()
+        self._queue: deque[tuple[_Change, Callable[[], None]]] = deque()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="dead-letters")
         self._task: asyncio.Task[None] | None = None
         self._being_stored = 0
@@ -41,7 +45,14 @@ class DeadLetterWriter:
 
     def add(self, letter: Undelivered, on_stored: Callable[[], None]) -> None:
         """Store a letter soon."""
-        self._queue.append((letter, on_stored))
+        self._change(letter, on_stored)
+
+    def remove(self, number: int, on_removed: Callable[[], None]) -> None:
+        """Remove a stored letter soon."""
+        self._change(number, on_removed)
+
+    def _change(self, change: _Change, on_done: Callable[[], None]) -> None:
+        self._queue.append((change, on_done))
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._write(), name="dead letters")
 
@@ -49,16 +60,18 @@ class DeadLetterWriter:
         """Run something with the store on its own thread."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, partial(action, self.store))
 
-    async def _add(self, letters: list[Undelivered]) -> int:
-        return await self.call(lambda store: store.add(letters))
-
     async def _write(self) -> None:
         while self._queue:
             batch = self._take_batch()
-            letters = [letter for letter, _ in batch]
-            self._being_stored = len(batch)
+            letters = [change for change, _ in batch if isinstance(change, Undelivered)]
+            numbers = [change for change, _ in batch if isinstance(change, int)]
+            self._being_stored = len(letters)
+            dropped = 0
             try:
-                dropped = await self._add(letters)
+                if letters:
+                    dropped = await self._add(letters)
+                else:
+                    await self._remove(numbers)
             except sqlite3.Error as error:
                 self._queue.extendleft(reversed(batch))
                 self._log.error("dead_letters_not_stored", waiting=len(self._queue), error=str(error))
@@ -69,19 +82,28 @@ class DeadLetterWriter:
                 raise
             finally:
                 self._being_stored = 0
-            self.stored += len(batch)
+            self.stored += len(letters)
             if dropped:
                 self.dropped += dropped
                 self._log.warning("dead_letters_dropped", oldest=dropped)
-            for _, on_stored in batch:
-                on_stored()
+            for _, on_done in batch:
+                on_done()
 
-    def _take_batch(self) -> list[tuple[Undelivered, Callable[[], None]]]:
-        batch = [self._queue.popleft()]
-        size = len(batch[0][0].payload)
-        while self._queue and len(batch) < _BATCH:
-            size += len(self._queue[0][0].payload)
-            if size > _BATCH_BYTES:
+    async def _add(self, letters: list[Undelivered]) -> int:
+        return await self.call(lambda store: store.add(letters))
+
+    async def _remove(self, numbers: list[int]) -> None:
+        await self.call(lambda store: store.remove(numbers))
+
+    def _take_batch(self) -> list[tuple[_Change, Callable[[], None]]]:
+        """Take letters or numbers, as many as one transaction should have; never both."""
+        kind = type(self._queue[0][0])
+        batch: list[tuple[_Change, Callable[[], None]]] = []
+        size = 0
+        while self._queue and len(batch) < _BATCH and type(self._queue[0][0]) is kind:
+            change = self._queue[0][0]
+            size += len(change.payload) if isinstance(change, Undelivered) else 0
+            if batch and size > _BATCH_BYTES:
                 break
             batch.append(self._queue.popleft())
         return batch

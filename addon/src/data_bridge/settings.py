@@ -22,7 +22,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from data_bridge.catalogs.documents import CatalogError, parse, read_text
 from data_bridge.catalogs.sources import DEFAULT_EGRESS_TOPIC, CatalogFiles
-from data_bridge.catalogs.topics import check_filter, wildcards
+from data_bridge.catalogs.topics import capture, check_filter, wildcards
 from data_bridge.reasons import INPUT_REASONS, LOSES_DATA, Reason
 
 ENVIRONMENT_PREFIX = "IOT_DATA_BRIDGE_"
@@ -125,6 +125,10 @@ class IngressSettings(_Section):
     ] = ("iot/ingress",)
     qos: Annotated[int, Field(ge=0, le=1)] = 1
     maximum_bytes: Count = 1024 * 1024
+
+    def carries(self, topic: str) -> bool:
+        """Tell whether the messages of a topic are envelopes."""
+        return any(capture(each, topic) is not None for each in self.topics)
 
 
 class EgressSettings(_Section):

@@ -131,12 +131,12 @@ def open_envelope(message: Raw) -> tuple[Raw, Raw]:
     return (header.get("UUID") if isinstance(header, dict) else None), message["payload"]
 
 
-def trace_of(given: Raw) -> str:
-    """Return a trace id of bounded length: the given one where it is a text or a whole number, else a new UUID."""
+def trace_of(given: Raw, otherwise: str = "") -> str:
+    """Return a trace id of bounded length: the given one if it is a text or a whole number, else another or a new."""
     if isinstance(given, int) and not isinstance(given, bool):
         return str(given)
     if not isinstance(given, str) or not given:
-        return str(uuid4())
+        return otherwise or str(uuid4())
     if len(given) <= LONGEST_TRACE_ID:
         return given
     return blake2b(given.encode(), digest_size=16).hexdigest()

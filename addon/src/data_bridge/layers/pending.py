@@ -9,7 +9,18 @@ from data_bridge.layers.compiled import Output, Route
 class Pending:
     """A message whose deliveries are under way."""
 
-    __slots__ = ("complete", "delivery", "identity", "remaining", "repeats", "started", "then", "trace_id", "turn")
+    __slots__ = (
+        "complete",
+        "delivery",
+        "identity",
+        "letter",
+        "remaining",
+        "repeats",
+        "started",
+        "then",
+        "trace_id",
+        "turn",
+    )
 
     def __init__(self, identity: str | None, trace_id: str, delivery: int, started: int, remaining: int) -> None:
         self.identity = identity
@@ -20,10 +31,17 @@ class Pending:
         self.complete = True
         # Deliveries of the same message that the broker sent again meanwhile: answered together with the first.
         self.repeats: list[int] | None = None
-        # Called with True when all was delivered, False when a part became a dead letter.
-        self.then: Callable[[bool], None] | None = None
+        self.then: list[Callable[[bool], None]] | None = None
+        # Of a dead letter that is sent again: its number, and how often it was tried before.
+        self.letter: tuple[int, int] | None = None
         # Whose turn it has taken, and gives back when it is done.
         self.turn: str | None = None
+
+    def call_back(self, then: Callable[[bool], None]) -> None:
+        """Call `then` when the message is done: True when all was delivered, False when a part is a dead letter."""
+        if self.then is None:
+            self.then = []
+        self.then.append(then)
 
 
 type Token = tuple[Pending, Output, bytes, str, int]

@@ -136,7 +136,8 @@ class Transport:
         """Send all values of one message, whatever their routes need; each route must have an output."""
         remaining = sum(len(route.outputs) for route, _ in mapped)
         pending = Pending(identity, trace_id, delivery, started, remaining)
-        pending.then = then
+        if then is not None:
+            pending.call_back(then)
         self.mapped += 1
         if identity is not None:
             self.in_flight[identity] = pending
@@ -180,12 +181,13 @@ class Transport:
         prepared = token[1].prepared
         return prepared is None or self._submit(prepared, token)
 
-    def resend(self, letter: Undelivered, then: Callable[[bool], None]) -> None:
-        """Send a dead letter's delivery again, as it was."""
+    def resend(self, letter: Undelivered, number: int, then: Callable[[bool], None]) -> None:
+        """Send the delivery of the dead letter `number` again, as it was; if it fails, it is kept under its number."""
         prepared = self._connection.prepare(letter.topic, letter.qos, letter.retain)
         output = Output(letter.device, letter.topic, letter.qos, prepared, None, None, letter.retain)
         pending = Pending(None, letter.trace_id, 0, perf_counter_ns(), 1)
-        pending.then = then
+        pending.call_back(then)
+        pending.letter = (number, letter.attempts)
         self.mapped += 1
         token = (pending, output, letter.payload, letter.object, 1)
         if not self._submit(prepared, token):
@@ -241,8 +243,8 @@ class Transport:
     def _follow_up(self, pending: Pending) -> None:
         for delivery in pending.repeats or ():
             self._acknowledge(delivery)
-        if pending.then is not None:
-            pending.then(pending.complete)
+        for then in pending.then or ():
+            then(pending.complete)
         if pending.turn:
             self._turns.give_back(pending.turn)
         if self._on_idle is not None and self.open == 0:
@@ -268,6 +270,7 @@ class Transport:
         pending, output, payload, name, attempts = token
         pending.complete = False
         self.dead_lettered += 1
+        number, before = pending.letter or (None, 0)
         letter = Undelivered(
             reason,
             detail,
@@ -278,7 +281,8 @@ class Transport:
             output.qos,
             output.retain,
             payload,
-            attempts,
+            before + attempts,
+            number=number,
         )
         self._dead_letter(letter, lambda: self._delivered(pending))
 
