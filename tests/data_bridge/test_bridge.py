@@ -125,6 +125,23 @@ def test_a_bad_catalog_is_refused_and_the_old_one_stays(bridge: BridgeProcess, l
     listener.wait("devices/vm-a/ingress", lambda payload: content(payload)["value"] == 5)
 
 
+def test_a_catalog_is_applied_though_its_copy_cannot_be_kept(bridge: BridgeProcess, listener: Listener) -> None:
+    copy = bridge.folder / "data" / "last-good-catalog.json"
+    copy.unlink()
+    copy.mkdir()  # nothing can be written there
+    mappings = bridge.folder / "mappings.yaml"
+    mappings.write_text(
+        mappings.read_text() + "  - {equip_tag: N, message_id: N, object: GPS.Latitude, value_type: float}\n"
+    )
+    listener.wait(f"{bridge.root}/events", lambda payload: b"catalog_loaded" in payload)
+    listener.envelope("N", "N", 8)
+    listener.wait("devices/vm-a/ingress", lambda payload: content(payload)["value"] == 8)
+    metrics = listener.command(bridge.root, {"id": "m", "action": "metrics"})["data"]
+    assert isinstance(metrics, dict)
+    assert metrics["catalog_copies_failed"] == 1
+    assert len(log_lines(bridge, "catalog_copy_not_kept")) == 1
+
+
 def test_a_flood_of_bad_input_is_one_log_line_a_reason_and_stops_nothing(
     bridge: BridgeProcess, listener: Listener
 ) -> None:

@@ -14,7 +14,6 @@ from data_bridge.catalogs.catalog import Catalog
 from data_bridge.catalogs.documents import CatalogError, parse
 from data_bridge.catalogs.loader import load
 from data_bridge.catalogs.sources import CatalogFiles
-from data_bridge.catalogs.store import CatalogStore
 
 MAPPINGS = """\
 mappings:
@@ -349,24 +348,6 @@ def test_any_structure_is_a_catalog_or_refused(
 
 def _json(value: object) -> bytes:
     return json.dumps(value).encode()
-
-
-def test_after_a_refusal_the_last_good_catalog_starts_the_bridge(files: CatalogFiles, tmp_path: Path) -> None:
-    write(files)
-    assert CatalogStore(files, tmp_path / "kept").start().refused is None
-    files.mappings.write_text("mappings: [}")
-    started = CatalogStore(files, tmp_path / "kept").start()
-    assert [rule.object for rule in started.catalog.rules] == ["GPS.Latitude"]
-    assert started.refused is not None
-    assert started.refused.line == 1
-
-
-def test_without_a_good_catalog_there_is_no_start(files: CatalogFiles, tmp_path: Path) -> None:
-    write(files, "mappings: [}")
-    store = CatalogStore(files, tmp_path / "kept")
-    with pytest.raises(CatalogError):
-        store.start()
-    assert store.refusals == {"syntax": 1}
 
 
 def test_a_catalog_that_no_packet_can_hold_is_announced_as_far_as_it_fits(files: CatalogFiles) -> None:

@@ -10,7 +10,7 @@ from data_bridge.announce import TICK_SECONDS, Announcer
 from data_bridge.broker_link import BrokerLink
 from data_bridge.catalogs.catalog import Catalog
 from data_bridge.catalogs.documents import CatalogError
-from data_bridge.catalogs.store import CatalogStore
+from data_bridge.catalogs.store import CatalogStore, Loaded
 from data_bridge.commands import Answer, CommandContext, CommandError, Commands
 from data_bridge.dead_letter_writer import DeadLetterWriter
 from data_bridge.dead_letters import DeadLetterStore
@@ -45,10 +45,9 @@ class Bridge:
         self._stopping = asyncio.Event()
         self._link = BrokerLink(settings, self._connected, self._disconnected)
         self._connection = self._link.connection
-        self._catalogs = CatalogStore(settings.catalog_files(), settings.data_directory / "catalog")
+        self._catalogs = CatalogStore(settings.catalog_files(), settings.data_directory / "last-good-catalog.json")
         loaded = self._catalogs.start()
         self._refused_at_start = loaded.refused
-        self._stamp = self._catalogs.stamp()
         self._reloading = asyncio.Lock()
         self._limited = LimitedLog(self._say_skipped)
         self._limited_letters = LimitedLog(self._say_dead_letter)
@@ -64,6 +63,7 @@ class Bridge:
             self._limited,
             self._watch_message if settings.logging.level == "debug" else None,
         )
+        self._settle(loaded)
         self._announcer = Announcer(
             self._connection, self._root, settings.bridge_id, settings.name, settings.announcements
         )
@@ -206,10 +206,8 @@ class Bridge:
     # ------------------------------------------------------------ catalogs
 
     async def _reload_when_changed(self) -> None:
-        stamp = await asyncio.to_thread(self._catalogs.stamp)
-        if stamp == self._stamp:
+        if not await asyncio.to_thread(self._catalogs.changed):
             return
-        self._stamp = stamp
         try:
             await self._reload()
         except CatalogError as error:
@@ -218,13 +216,21 @@ class Bridge:
     async def _reload(self) -> Catalog:
         """Load, check and compile beside the running catalog, then swap between two messages."""
         async with self._reloading:
-            catalog = await asyncio.to_thread(self._catalogs.load)
-            ready = await asyncio.to_thread(self._pipeline.prepare, catalog)
+            loaded = await asyncio.to_thread(self._catalogs.load)
+            ready = await asyncio.to_thread(self._pipeline.prepare, loaded.catalog)
             self._pipeline.swap(ready)
             self._announcer.use(ready.announcement.payload, ready.states.keys())
             self._announcer.announce_catalog()
-        self._say_loaded(catalog)
-        return catalog
+            await asyncio.to_thread(self._settle, loaded)
+        self._say_loaded(loaded.catalog)
+        return loaded.catalog
+
+    def _settle(self, loaded: Loaded) -> None:
+        try:
+            self._catalogs.settle(loaded)
+        except OSError as error:
+            # It is in use all the same; only a later start on a bad one would go back further than this.
+            _LOG.warning("catalog_copy_not_kept", version=loaded.catalog.version, error=str(error))
 
     async def _reload_on_command(self) -> Answer:
         try:

@@ -48,6 +48,7 @@ class Metrics:
             "events_dropped": self._announcer.events_dropped,
             "catalog_version": self._pipeline.catalog.catalog.version,
             "catalogs_refused": dict(self._catalogs.refusals),
+            "catalog_copies_failed": self._catalogs.copies_failed,
         }
 
     def interval(self) -> dict[str, object]:
