@@ -175,8 +175,7 @@ class Bridge:
         every(INTERVAL_SECONDS, "health", self._write_health)
         every(5.0, "overdue log lines", self._limited.flush)
         every(5.0, "overdue dead-letter lines", self._limited_letters.flush)
-        every(1.0, "full de-duplication", self._pipeline.deduplication.turn_if_full)
-        every(settings.deduplication.ttl / 2, "de-duplication", self._pipeline.deduplication.turn)
+        every(min(1.0, settings.deduplication.ttl / 8), "de-duplication", self._pipeline.deduplication.turn_when_due)
         if settings.catalogs.watch:
             every(settings.catalogs.watch, "catalog watch", self._reload_when_changed)
         asyncio.get_running_loop().call_later(_RETAINED_SECONDS, self._end_of_retained_states)

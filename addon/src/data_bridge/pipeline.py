@@ -51,7 +51,7 @@ class Pipeline:
         self._settings = settings
         given = settings.deduplication
         folder: Path | None = settings.data_directory / "seen" if given.persist else None
-        self.deduplication = Deduplication(given.entries, folder, enabled=given.enabled)
+        self.deduplication = Deduplication(given.entries, given.ttl, folder, enabled=given.enabled)
         by_key = given.identity == "trace_and_key"
         self.transport = Transport(
             connection,

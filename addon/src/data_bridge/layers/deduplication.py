@@ -1,11 +1,14 @@
 """Which messages were delivered lately: two generations of sets, in memory and on disk."""
 
+import asyncio
 import contextlib
-import os
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
-_NAMES = ("seen-a.txt", "seen-b.txt")
+from data_bridge.layers.generation_files import GenerationFiles
+
+_FREED_AT_ONCE = 2_000
 
 
 class Deduplication:
@@ -13,15 +16,36 @@ class Deduplication:
 
     New identities go to `current`; every half `ttl` it becomes `previous`, and the old `previous` is forgotten: an
     identity is remembered for at least half and at most the whole of `ttl`. When half of `entries` is reached the turn
-    comes early.
+    comes early. Turns follow a clock that nobody sets.
 
-    With a folder every identity is also written to one of two files, so that a bridge that was killed still knows what
-    it had delivered. They are not synced: they survive the process, and for the most part a power cut.
+    With a folder every identity is also written to the file of its generation, so that a bridge that was killed still
+    knows what it had delivered, and for how long. They are not synced: they survive the process, and for the most part
+    a power cut.
     """
 
-    __slots__ = ("_file", "_folder", "_half", "_index", "current", "early_turns", "enabled", "previous", "unwritten")
+    __slots__ = (
+        "_began",
+        "_clock",
+        "_files",
+        "_half",
+        "_half_seconds",
+        "current",
+        "early_turns",
+        "enabled",
+        "previous",
+        "unwritten",
+    )
 
-    def __init__(self, entries: int, folder: Path | None = None, *, enabled: bool = True) -> None:
+    def __init__(
+        self,
+        entries: int,
+        ttl: float,
+        folder: Path | None = None,
+        *,
+        enabled: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self.enabled = enabled
         # Public for the hot path, which asks both sets and adds to one without a call.
         self.current: set[str] = set()
@@ -29,89 +53,92 @@ class Deduplication:
         self.unwritten: list[str] = []
         self.early_turns = 0
         self._half = max(entries // 2, 1)
-        self._folder = folder if enabled else None
-        self._file: BinaryIO | None = None
-        self._index = 0
+        self._half_seconds = ttl / 2
+        self._clock = clock
+        self._began = clock()
+        self._files = GenerationFiles(folder, ttl, wall_clock) if folder is not None and enabled else None
 
     def __len__(self) -> int:
         """Return how many identities are remembered."""
         return len(self.current) + len(self.previous)
 
     def open(self) -> None:
-        """Read what an earlier process left, and begin to write.
+        """Read what an earlier process left, and begin to write; before the first message, and best on a thread.
 
         Raises:
             OSError: the folder cannot be written to.
         """
-        if self._folder is None:
-            return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        paths = [self._folder / name for name in _NAMES]
-        present = sorted((path for path in paths if path.exists()), key=lambda path: path.stat().st_mtime_ns)
-        if present:
-            self._index = paths.index(present[-1])
-            self.current = _read(present[-1])
-            if len(present) > 1:
-                self.previous = _read(present[0])
-        self._file = paths[self._index].open("ab", buffering=0)
+        if self._files is not None:
+            kept = self._files.load()
+            self.current, self.previous = kept.current, kept.previous
+            self._began = self._clock() - kept.age
 
-    def turn_if_full(self) -> None:
-        """Begin a new generation early when the current one holds half of the allowed entries."""
+    async def turn_when_due(self) -> None:
+        """Begin a new generation when the current one had its time, or holds half of the allowed entries.
+
+        Raises:
+            OSError: as `turn`.
+        """
         if len(self.current) >= self._half:
             self.early_turns += 1
-            self.turn()
+            await self.turn()
+        elif self._clock() - self._began >= self._half_seconds:
+            await self.turn()
 
-    def turn(self) -> None:
-        """Begin a new generation; called every half of the time to live.
+    async def turn(self) -> None:
+        """Begin a new generation; the loop never waits for the disk.
 
         Raises:
             OSError: the disk is full or gone; in memory the new generation has begun, and the next turn tries again.
         """
-        self.previous = self.current
-        self.current = set()
-        if self._folder is None:
-            return
+        clean_up: Callable[[], None] | None = None
         try:
-            self.write()
+            if self._files is not None:
+                prepared = await asyncio.to_thread(self._files.prepare)
+                # Between two messages: files and sets turn together.
+                with contextlib.suppress(OSError, ValueError):
+                    self.write()
+                clean_up = self._files.turn(prepared)
         finally:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
-            self._index = 1 - self._index
-            self._file = (self._folder / _NAMES[self._index]).open("wb", buffering=0)
+            forgotten = self._turn_memory()
+        if clean_up is not None:
+            await asyncio.to_thread(clean_up)
+        await _free(forgotten)
+
+    def _turn_memory(self) -> set[str]:
+        forgotten, self.previous, self.current = self.previous, self.current, set()
+        self._began = self._clock()
+        return forgotten
 
     def write(self) -> None:
         """Hand the identities added since the last call to the operating system.
 
         Raises:
             OSError: the disk is full or gone.
+            ValueError: an identity is no text that can be encoded, or the file is closed.
         """
         if not self.unwritten:
             return
-        names, self.unwritten = self.unwritten, []
-        if self._file is not None:
-            data = ("\n".join(names) + "\n").encode()
-            while data:
-                data = data[self._file.write(data) :]
+        identities, self.unwritten = self.unwritten, []
+        if self._files is not None:
+            self._files.append(identities)
 
     def close(self) -> None:
         """Write what is left and close the file."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             self.write()
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._files is not None:
+            self._files.close()
 
     @property
     def persistent(self) -> bool:
         """Tell whether identities are written to disk."""
-        return self._folder is not None
+        return self._files is not None
 
 
-def _read(path: Path) -> set[str]:
-    data = path.read_bytes()
-    # A process killed in the middle of a write leaves half an identity at the end.
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        os.truncate(path, len(whole))
-    return set(whole.decode(errors="replace").split("\n")[:-1])
+async def _free(identities: set[str]) -> None:
+    """Give memory back in small steps: a quarter of a million texts at once would hold every message up."""
+    while identities:
+        for _ in range(min(len(identities), _FREED_AT_ONCE)):
+            identities.pop()
+        await asyncio.sleep(0)
