@@ -42,8 +42,9 @@ def _amount(value: object) -> Decimal:
 
 
 _COMMAND_FIELDS = {vol.Optional(ATTR_ONLY_IF_ONLINE, default=False): cv.boolean}
-COMMAND_SCHEMA = cv.make_entity_service_schema(_COMMAND_FIELDS)
-TOTAL_SCHEMA = cv.make_entity_service_schema({**_COMMAND_FIELDS, vol.Optional(ATTR_TOTAL_PRICE): _amount})
+# Without a target the schema of entity services ends in English; `_targets` says it in the user's language.
+COMMAND_SCHEMA = vol.Schema({vol.Remove("metadata"): dict, **cv.ENTITY_SERVICE_FIELDS, **_COMMAND_FIELDS})
+TOTAL_SCHEMA = COMMAND_SCHEMA.extend({vol.Optional(ATTR_TOTAL_PRICE): _amount})
 GET_PRODUCTS_SCHEMA = vol.Schema({vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string})
 REMOVE_PRODUCT_SCHEMA = GET_PRODUCTS_SCHEMA.extend({vol.Required(ATTR_CODE): cv.string})
 SET_PRODUCT_SCHEMA = REMOVE_PRODUCT_SCHEMA.extend(
@@ -151,6 +152,8 @@ def _targets(call: ServiceCall) -> list[tuple[Hub, BasketDevice]]:
         ServiceValidationError: a named device or entity is not of a basket, or there is no basket at all.
     """
     hass = call.hass
+    if not any(call.data.get(str(field)) for field in cv.ENTITY_SERVICE_FIELDS):
+        raise _invalid("no_target")
     selection = TargetSelection(call.data)
     selected = async_extract_referenced_entity_ids(hass, selection, primary_entities_only=False)
     entities = er.async_get(hass)

@@ -166,6 +166,8 @@ async def test_every_kind_of_target_resolves_to_baskets(
         ({"device_id": "nonsense"}, "not_a_basket"),
         ({"area_id": "nowhere"}, "no_basket"),
         ({"entity_id": "none"}, "no_basket"),
+        ({}, "no_target"),
+        ({"area_id": [], "device_id": []}, "no_target"),
     ],
 )
 async def test_what_is_no_basket_is_an_error(
