@@ -1,5 +1,8 @@
 """Changing how a site behaves, and its price list."""
 
+from dataclasses import fields
+from decimal import Decimal
+from itertools import chain, islice
 from typing import Any
 
 import voluptuous as vol
@@ -34,6 +37,7 @@ CONF_REMOVE_OTHERS = "remove_others"
 CONF_TEXT = "text"
 LARGEST_FILE = 5_000_000
 MOST_PREVIEWED = 20
+LONGEST_PREVIEWED = 60
 
 IMPORT_SCHEMA = vol.Schema(
     {
@@ -102,7 +106,10 @@ class SiteOptionsFlow(OptionsFlowWithReload):
                 return await self.async_step_preview()
         return self.async_show_form(
             step_id="import_prices",
-            data_schema=self.add_suggested_values_to_schema(IMPORT_SCHEMA, user_input),
+            # An upload is consumed when it is read.
+            data_schema=self.add_suggested_values_to_schema(
+                IMPORT_SCHEMA, {key: value for key, value in (user_input or {}).items() if key != CONF_FILE}
+            ),
             errors=errors,
             description_placeholders=placeholders,
         )
@@ -164,10 +171,27 @@ def _describe(change: PriceListChange, currency: Currency) -> str:
     def price(product: Product) -> str:
         return f"{product.unit_price(currency):,} {currency.code}"
 
-    lines = [
-        *(f"- **+** {product.code} {product.name}: {price(product)}" for product in change.added),
-        *(f"- **~** {new.code} {new.name}: {price(old)} → {price(new)}" for old, new in change.changed),
-        *(f"- **−** {product.code} {product.name}: {price(product)}" for product in change.removed),  # noqa: RUF001 -- a minus
-    ]
-    more = len(lines) - MOST_PREVIEWED
-    return "\n".join([*lines[:MOST_PREVIEWED], *([f"- … +{more}"] if more > 0 else [])])
+    def differences(old: Product, new: Product) -> str:
+        paid = [f"{price(old)} → {price(new)}"] if price(old) != price(new) else []
+        # What is paid tells price and discount, unless they change and it does not.
+        told = {"price", "discount_rate"} if paid else set()
+        facts = [
+            (field.name, getattr(old, field.name), getattr(new, field.name))
+            for field in fields(Product)
+            if field.name not in told
+        ]
+        return ", ".join([*paid, *(f"`{name}` {_brief(a)} → {_brief(b)}" for name, a, b in facts if a != b)])
+
+    lines = chain(
+        (f"- **+** {product.code} {product.name}: {price(product)}" for product in change.added),
+        (f"- **~** {new.code} {new.name}: {differences(old, new)}" for old, new in change.changed),
+        (f"- **−** {product.code} {product.name}: {price(product)}" for product in change.removed),  # noqa: RUF001 -- a minus
+    )
+    more = len(change.added) + len(change.changed) + len(change.removed) - MOST_PREVIEWED
+    return "\n".join([*islice(lines, MOST_PREVIEWED), *([f"- … +{more}"] if more > 0 else [])])
+
+
+def _brief(value: str | Decimal | None) -> str:
+    """Return a value for the preview, which has one line for each product."""
+    text = "-" if value is None else str(value)
+    return text if len(text) <= LONGEST_PREVIEWED else f"{text[:LONGEST_PREVIEWED]}…"

@@ -149,11 +149,12 @@ def _targets(call: ServiceCall) -> list[tuple[Hub, BasketDevice]]:
     be of a basket.
 
     Raises:
-        ServiceValidationError: a named device or entity is not of a basket, or there is no basket at all.
+        ServiceValidationError: nothing is targeted, a named device or entity is not of a basket, or there is no basket
+            at all.
     """
-    hass = call.hass
     if not any(call.data.get(str(field)) for field in cv.ENTITY_SERVICE_FIELDS):
         raise _invalid("no_target")
+    hass = call.hass
     selection = TargetSelection(call.data)
     selected = async_extract_referenced_entity_ids(hass, selection, primary_entities_only=False)
     entities = er.async_get(hass)

@@ -80,6 +80,19 @@ async def test_a_price_list_is_changed_after_a_look_at_it(
 
 
 @pytest.mark.usefixtures("prices")
+async def test_a_preview_shows_every_difference(hass: HomeAssistant, site: MockConfigEntry) -> None:
+    text = "code,name,price,discount,category\nMLON,Honeydew,24000,55,fruit\nWTMN,Watermelon,9000,0,fruit\n"
+    preview = await go_on(hass, await choose(hass, site, "import_prices"), text=text)
+    assert (preview["description_placeholders"] or {})["changes"].splitlines() == [
+        (
+            "- **~** MLON Honeydew: `name` Melon → Honeydew, `price` 12000 → 24000, `discount_rate` 10 → 55,"
+            " `category` - → fruit"
+        ),
+        "- **~** WTMN Watermelon: 18,000 KRW → 9,000 KRW, `category` - → fruit",
+    ]
+
+
+@pytest.mark.usefixtures("prices")
 async def test_what_the_list_lacks_stays_unless_it_is_to_go(hass: HomeAssistant, site: MockConfigEntry) -> None:
     form = await choose(hass, site, "import_prices")
     await go_on(hass, await go_on(hass, form, text="- {code: PEAR, price: 1}"))
@@ -98,6 +111,14 @@ async def test_a_list_that_cannot_be_read_says_where(hass: HomeAssistant, site: 
     form = await go_on(hass, await choose(hass, site, "import_prices"), text="code,price\nMLON,free\n")
     assert (form["step_id"], form["errors"]) == ("import_prices", {"base": "price_invalid"})
     assert form["description_placeholders"] == {"position": "2"}
+
+
+def offered(form: ConfigFlowResult) -> dict[str, object]:
+    """Return what a form suggests."""
+    schema = form["data_schema"]
+    assert schema is not None
+    suggestions = {str(key): (key.description or {}).get("suggested_value") for key in schema.schema}
+    return {key: value for key, value in suggestions.items() if value is not None}
 
 
 async def upload(hass_client: ClientSessionGenerator, path: Path) -> str:
@@ -132,11 +153,14 @@ async def test_a_price_list_can_be_a_file(
     path = tmp_path / "prices.csv"
     path.write_bytes(content)
     form = await choose(hass, site, "import_prices")
-    result = await go_on(hass, form, file=await upload(hass_client, path))
+    result = await go_on(hass, form, file=await upload(hass_client, path), remove_others=True)
     assert (result.get("errors") or {}).get("base") == error
     if name is not None:
         await go_on(hass, result)
         assert site.runtime_data.prices.name("MLON") == name
+    else:
+        # The upload was consumed. Offered again, it would only be gone the next time.
+        assert offered(result) == {"remove_others": True}
 
 
 async def test_a_file_that_is_gone_is_an_error(hass: HomeAssistant, site: MockConfigEntry) -> None:
