@@ -179,6 +179,32 @@ def test_what_was_not_acknowledged_comes_again(broker: Mosquitto, make_client: M
     wait_for(lambda: client.statistics().unacknowledged == 0)
 
 
+def test_a_message_that_comes_again_is_marked_and_keeps_its_packet_identifier(
+    broker: Mosquitto, make_client: MakeClient
+) -> None:
+    settings = {"client_id": "bridge", "clean_start": False, **QUICK}
+    client, sender = make_client(**settings), make_client()
+    arrived: Collected[tuple[bytes, int, bool]] = Collected()
+    client.route("in/#", lambda _topic, payload, token: arrived.add((payload, *client.transmission(token))), qos=1)
+    client.connect()
+    sender.connect()
+    for _ in range(3):
+        sender.publish("in/1", "same", qos=1)
+    first = arrived.wait(3)
+    assert [marked for _, _, marked in first] == [False] * 3
+    assert len({identifier for _, identifier, _ in first}) == 3
+    broker.restart()
+    wait_for(lambda: sender.is_connected)
+    sender.publish("in/1", "same", qos=1)
+    sender.publish("in/1", "at most once", qos=0)
+    again = arrived.wait(8)[3:]
+    assert again[:3] == [(payload, identifier, True) for payload, identifier, _ in first]
+    assert again[3][2] is False
+    assert again[3][1] not in {identifier for _, identifier, _ in first}
+    assert again[4] == (b"at most once", 0, False)
+    assert client.transmission(4711) == (0, False)
+
+
 def test_a_subscription_ended_while_away_stays_ended(broker: Mosquitto, make_client: MakeClient) -> None:
     client = make_client(client_id="bridge", clean_start=False, **QUICK)
     unwanted, wanted = Messages(), Messages()

@@ -26,6 +26,7 @@ class ScriptedConnection:
     sent: list[Sent] = field(default_factory=list)
     acknowledged: list[int] = field(default_factory=list)
     routes: dict[str, MessageHandler] = field(default_factory=dict)
+    transmissions: dict[int, tuple[int, bool]] = field(default_factory=dict)
     paused: bool = False
     refuse: bool = False
     answer_at_once: int | None = None
@@ -40,6 +41,9 @@ class ScriptedConnection:
 
     def acknowledge(self, delivery: int) -> None:
         self.acknowledged.append(delivery)
+
+    def transmission(self, delivery: int) -> tuple[int, bool]:
+        return self.transmissions.get(delivery, (delivery, False))
 
     def prepare(
         self, topic: str, qos: int = 1, retain: bool = False, message_expiry: int | None = None

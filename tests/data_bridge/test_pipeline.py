@@ -358,6 +358,29 @@ async def test_a_topic_message_without_use_is_counted(
     assert bridge.connection.sent == []
 
 
+async def test_a_topic_message_that_comes_again_after_its_delivery_is_dropped(bridge: Harness) -> None:
+    for delivery, identifier, marked in [(1, 7, False), (2, 7, True), (3, 8, False), (4, 9, True)]:
+        bridge.connection.transmissions[delivery] = (identifier, marked)
+        bridge.raw(b"5", "plain/x")
+        for sent in bridge.connection.take():
+            sent.answer(0)
+    # A reading that is only repeated is none, and one that was marked but never delivered is not either.
+    assert bridge.pipeline.transport.finished == 3
+    assert bridge.connection.acknowledged == [1, 2, 3, 4]
+    assert bridge.skipped == {"duplicate": 1}
+
+
+async def test_a_topic_message_that_comes_again_on_its_way_is_acknowledged_with_it(bridge: Harness) -> None:
+    bridge.connection.transmissions = {1: (7, False), 2: (7, True)}
+    bridge.raw(b"5", "plain/x")
+    bridge.raw(b"5", "plain/x")
+    (sent,) = bridge.connection.take()
+    assert bridge.connection.acknowledged == []
+    sent.answer(0)
+    assert bridge.connection.acknowledged == [1, 2]
+    assert bridge.pipeline.redeliveries.under_way == {}
+
+
 async def test_a_plain_payload_is_taken_as_text(bridge: Harness) -> None:
     bridge.raw("23 °C".encode(), "plain/a/b")
     assert bridge.connection.sent[0].payload == '{"object":"Plain","value":"23 °C"}'.encode()

@@ -88,7 +88,7 @@ class Bridge:
         """
         commands: asyncio.Task[None] | None = None
         try:
-            await asyncio.to_thread(self._pipeline.deduplication.open)
+            await asyncio.to_thread(self._pipeline.open)
             self._report_start()
             # Before the connection: a session that was kept sends what waits at once, and it must find its handlers.
             self._retained.listen()

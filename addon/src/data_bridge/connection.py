@@ -23,6 +23,9 @@ class Connection(Protocol):
     def acknowledge(self, delivery: int) -> None:
         """Tell the broker that a message is done with."""
 
+    def transmission(self, delivery: int) -> tuple[int, bool]:
+        """Return the packet identifier of the message being handled, and whether the broker sent it before (DUP)."""
+
     def prepare(
         self, topic: str, qos: int = 1, retain: bool = False, message_expiry: int | None = None
     ) -> PreparedPublish:

@@ -15,6 +15,7 @@ from data_bridge.layers.compiled import CompiledCatalog, DeviceState, compile_ca
 from data_bridge.layers.deduplication import Deduplication
 from data_bridge.layers.input import Input
 from data_bridge.layers.mapping import Mapping
+from data_bridge.layers.redeliveries import Redeliveries
 from data_bridge.layers.transport import Transport
 from data_bridge.layers.undelivered import DeadLetterSink
 from data_bridge.logs import LimitedLog
@@ -52,6 +53,10 @@ class Pipeline:
         given = settings.deduplication
         folder: Path | None = settings.data_directory / "seen" if given.persist else None
         self.deduplication = Deduplication(given.entries, given.ttl, folder, enabled=given.enabled)
+        self.redeliveries = Redeliveries(
+            settings.broker.receive_maximum,
+            folder / "redelivered.bin" if folder is not None and given.enabled else None,
+        )
         by_key = given.identity == "trace_and_key"
         self.transport = Transport(
             connection,
@@ -60,6 +65,7 @@ class Pipeline:
             tries=settings.delivery.tries,
             backoff=settings.delivery.backoff,
             ordered=by_key,
+            redeliveries=self.redeliveries,
         )
         self.skips = Skips(
             connection.acknowledge,
@@ -83,6 +89,7 @@ class Pipeline:
             self.mapping,
             self.skips.reject,
             maximum_bytes=settings.ingress.maximum_bytes,
+            redeliveries=self.redeliveries if given.enabled else None,
             by_key=by_key,
         )
         self._routed: dict[str, int] = {}
@@ -104,6 +111,15 @@ class Pipeline:
         states = device_states(catalog, announcement.objects, self.states)
         compiled = compile_catalog(catalog, self._connection.prepare, states)
         return Ready(compiled, states, announcement)
+
+    def open(self) -> None:
+        """Read what an earlier process delivered; before `start`, and best on a thread.
+
+        Raises:
+            OSError: the data directory cannot be used.
+        """
+        self.deduplication.open()
+        self.redeliveries.open()
 
     def start(self) -> None:
         """Subscribe to everything that is mapped."""

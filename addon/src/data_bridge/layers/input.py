@@ -11,6 +11,7 @@ from data_bridge.catalogs.casts import Raw
 from data_bridge.connection import Connection
 from data_bridge.layers.deduplication import Deduplication
 from data_bridge.layers.mapping import EQUIP_TAG, MESSAGE_ID, Mapping, Refusal, Reject, document_of
+from data_bridge.layers.redeliveries import Key, Redeliveries, key_of
 from data_bridge.layers.transport import Transport
 from data_bridge.reasons import Reason
 
@@ -30,6 +31,7 @@ class Input:
         reject: Reject,
         *,
         maximum_bytes: int,
+        redeliveries: Redeliveries | None,
         by_key: bool = False,
     ) -> None:
         self.received = 0
@@ -42,6 +44,8 @@ class Input:
         self._reject = reject
         self._maximum = maximum_bytes
         self._by_key = by_key
+        self._transmission = connection.transmission
+        self._redeliveries = redeliveries
 
     def receive_envelope(self, topic: str, payload: bytes, delivery: int) -> None:  # noqa: C901 -- a call costs more here
         """Take a message of an ingress topic."""
@@ -94,15 +98,37 @@ class Input:
         if len(payload) > self._maximum:
             self._too_large(topic, payload, delivery)
             return
+        key: Key | None = None
+        if delivery and self._redeliveries is not None:
+            identifier, marked = self._transmission(delivery)
+            key = key_of(identifier, topic, payload)
+            if not marked:
+                self._redeliveries.forget(identifier)
+            elif self._is_redelivered(self._redeliveries, key, delivery):
+                return
         try:
             document = document_of(payload)
         except Refusal as refusal:
             self._reject(refusal.reason, refusal.detail, topic, payload, delivery, "")
             return
         try:
-            self._mapping.map_topic(topic, payload, document, delivery, started)
+            self._mapping.map_topic(topic, payload, document, delivery, started, key)
         except Exception as error:  # noqa: BLE001 -- as above
             self._failed(error, topic, payload, delivery, None)
+
+    def _is_redelivered(self, redeliveries: Redeliveries, key: Key, delivery: int) -> bool:
+        """Answer a message that was delivered before, or is on its way; False when it was not."""
+        pending = redeliveries.under_way.get(key)
+        if pending is None and not redeliveries.was_delivered(key):
+            return False
+        self.duplicates += 1
+        if pending is None:
+            self._acknowledge(delivery)
+        elif pending.repeats is None:
+            pending.repeats = [delivery]
+        else:
+            pending.repeats.append(delivery)
+        return True
 
     def _failed(self, error: Exception, topic: str, payload: bytes, delivery: int, identity: str | None) -> None:
         if identity is not None:

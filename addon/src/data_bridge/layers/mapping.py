@@ -6,6 +6,7 @@ from data_bridge.catalogs.casts import Cast, CastError, Raw, Value
 from data_bridge.catalogs.json_path import PathMissingError
 from data_bridge.layers.compiled import CompiledCatalog, EnvelopeRule, Route, TopicRule, envelope_key, plain_value
 from data_bridge.layers.pending import Mapped
+from data_bridge.layers.redeliveries import Key
 from data_bridge.layers.transport import Transport
 from data_bridge.reasons import Reason
 
@@ -88,7 +89,9 @@ class Mapping:
         else:
             self._reject(Reason.NO_DEVICE, f"{route.object} goes to no device", topic, payload, delivery, trace_id)
 
-    def map_topic(self, topic: str, payload: bytes, document: Raw, delivery: int, started: int) -> None:
+    def map_topic(
+        self, topic: str, payload: bytes, document: Raw, delivery: int, started: int, key: Key | None
+    ) -> None:
         """Map what the topic's rules find in a message; one that fails does not stop the others."""
         mapped: Mapped = []
         first: Refusal | None = None
@@ -106,7 +109,7 @@ class Mapping:
             return
         if first is not None:
             self._note(first.reason, first.detail)
-        self._transport.deliver_all(mapped, None, "", delivery, started)
+        self._transport.deliver_all(mapped, None, "", delivery, started, key=key)
 
 
 def find_envelope(rules: dict[str, EnvelopeRule], body: object) -> tuple[EnvelopeRule, Value]:

@@ -13,6 +13,7 @@ from data_bridge.layers.backpressure import Backpressure
 from data_bridge.layers.compiled import DeviceState, Output, Route, encode
 from data_bridge.layers.deduplication import Deduplication
 from data_bridge.layers.pending import Mapped, Pending, Token
+from data_bridge.layers.redeliveries import Key, Redeliveries
 from data_bridge.layers.timers import Timers
 from data_bridge.layers.turns import Turns
 from data_bridge.layers.undelivered import DeadLetterSink, Undelivered
@@ -37,7 +38,9 @@ class Transport:
         tries: int = 3,
         backoff: float = 0.2,
         ordered: bool = False,
+        redeliveries: Redeliveries | None = None,
     ) -> None:
+        self.redeliveries = redeliveries or Redeliveries(1)
         self.in_flight: dict[str, Pending] = {}
         self.histogram = LatencyHistogram()
         self.mapped = 0  # messages
@@ -132,12 +135,18 @@ class Transport:
         delivery: int,
         started: int,
         then: Callable[[bool], None] | None = None,
+        key: Key | None = None,
     ) -> None:
-        """Send all values of one message, whatever their routes need; each route must have an output."""
+        """Send all values of one message, whatever their routes need; each route must have an output.
+
+        `key` is what a message without an identity has when it is sent again.
+        """
         remaining = sum(len(route.outputs) for route, _ in mapped)
         pending = Pending(identity, trace_id, delivery, started, remaining)
         if then is not None:
             pending.call_back(then)
+        if key is not None:
+            self._watch_for(key, pending)
         self.mapped += 1
         if identity is not None:
             self.in_flight[identity] = pending
@@ -145,6 +154,17 @@ class Transport:
             self._backpressure.hold(self._turns.held)
             return
         self._send(pending, mapped)
+
+    def _watch_for(self, key: Key, pending: Pending) -> None:
+        redeliveries = self.redeliveries
+        redeliveries.under_way[key] = pending
+
+        def done(_: bool) -> None:
+            if redeliveries.under_way.get(key) is pending:
+                del redeliveries.under_way[key]
+            redeliveries.delivered(key)
+
+        pending.call_back(done)
 
     def _send_held(self, pending: Pending, mapped: Mapped) -> None:
         self._backpressure.hold(self._turns.held)
@@ -339,3 +359,4 @@ class Transport:
         self._timers.cancel()
         self._write()
         self._seen.close()
+        self.redeliveries.close()

@@ -33,6 +33,10 @@ class Deliveries:
             self._shares[token] = shares
         return token
 
+    def identifier_of_last(self, token: int) -> bytes:
+        """Return the packet identifier of the message that came last; nothing when that is not this token's."""
+        return self._waiting[-1][0] if self._waiting and token == self._first + len(self._waiting) - 1 else b""
+
     def acknowledge(self, token: int) -> bool:
         """Acknowledge one message; False when the token is stale or was used before."""
         if token < self._first or token >= self._first + len(self._waiting) or token in self._acknowledged:

@@ -25,6 +25,7 @@ class Dispatcher:
         self._lock = lock
         self._counters = counters
         self._tell_broker = acknowledge
+        self._repeated = 0
 
     def recipients(self, topic_bytes: bytes, identifiers: Sequence[int] = ()) -> Recipients:
         """Return who wants a topic's messages: one look-up for a topic that came before.
@@ -59,6 +60,8 @@ class Dispatcher:
         if qos and routes:
             with self._lock:
                 delivery = self.deliveries.open(identifier, qos, len(routes))
+            if command & DUPLICATE:
+                self._repeated = delivery
         for route in routes:
             try:
                 route(topic, payload, delivery)
@@ -90,6 +93,12 @@ class Dispatcher:
             if not known:
                 self._counters.stale_acknowledgements += 1
         return known
+
+    def transmission(self, delivery: int) -> tuple[int, bool]:
+        """Return a delivery's packet identifier and DUP flag; 0 and False when it is not the one being handled."""
+        with self._lock:
+            identifier = self.deliveries.identifier_of_last(delivery)
+        return int.from_bytes(identifier), bool(delivery) and delivery == self._repeated
 
     def failed(self, topic: str, error: Exception) -> None:
         """Count and log what a handler raised."""

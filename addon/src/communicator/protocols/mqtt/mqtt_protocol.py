@@ -379,6 +379,14 @@ class MQTTProtocol(PubSubProtocol):
         if delivery:
             self._session.acknowledge(delivery)
 
+    def transmission(self, delivery: int) -> tuple[int, bool]:
+        """Return a delivery's packet identifier, and whether the broker marked it as sent before (DUP).
+
+        To be asked by a handler of `route` while it handles the message, before it acknowledges it. A message that is
+        sent again, to the same session, has the packet identifier that it had (MQTT 5.0, section 4.4).
+        """
+        return self._session.dispatcher.transmission(delivery)
+
     def unsubscribe(self, topic: str, callback: Callable[..., None] | None = None) -> bool:
         """Remove one callback, handler or observer of a filter, or all; the broker hears of it when nobody is left.
 

@@ -1,0 +1,103 @@
+"""Messages without a trace id that the broker sends again: dropped where they were delivered, and only there."""
+
+import os
+import signal
+import stat
+from pathlib import Path
+
+import orjson
+import pytest
+
+from data_bridge.layers.redeliveries import Redeliveries, key_of
+from tests.data_bridge.proxy import Proxy
+from tests.data_bridge.running import WAIT_SECONDS, BridgeProcess, Listener
+
+
+def opened(path: Path, window: int = 10) -> Redeliveries:
+    redeliveries = Redeliveries(window, path)
+    redeliveries.open()
+    return redeliveries
+
+
+def test_what_was_delivered_is_known_by_identifier_topic_and_payload() -> None:
+    redeliveries = Redeliveries(10)
+    redeliveries.delivered(key_of(7, "a/b", b"5"))
+    assert redeliveries.was_delivered(key_of(7, "a/b", b"5"))
+    assert not redeliveries.was_delivered(key_of(8, "a/b", b"5"))
+    assert not redeliveries.was_delivered(key_of(7, "a/c", b"5"))
+    assert not redeliveries.was_delivered(key_of(7, "a/b", b"6"))
+
+
+def test_what_the_broker_cannot_send_again_is_forgotten() -> None:
+    redeliveries = Redeliveries(3)
+    for identifier in range(1, 5):
+        redeliveries.delivered(key_of(identifier, "a", b"5"))
+    known = [redeliveries.was_delivered(key_of(identifier, "a", b"5")) for identifier in range(1, 5)]
+    assert known == [False, True, True, True]
+
+
+def test_an_identifier_in_use_anew_says_nothing_of_the_message_before() -> None:
+    redeliveries = Redeliveries(10)
+    redeliveries.delivered(key_of(7, "a", b"5"))
+    redeliveries.forget(7)
+    assert not redeliveries.was_delivered(key_of(7, "a", b"5"))
+
+
+@pytest.mark.parametrize("window", [3, 4, 10])
+def test_another_process_knows_it_too(tmp_path: Path, window: int) -> None:
+    path = tmp_path / "seen" / "redelivered.bin"
+    before = opened(path, 4)
+    for identifier in range(1, 8):
+        before.delivered(key_of(identifier, "a", b"5"))
+    # Killed: never closed.
+    for _ in range(2):
+        after = opened(path, window)
+        known = [identifier for identifier in range(1, 8) if after.was_delivered(key_of(identifier, "a", b"5"))]
+        assert known == list(range(8 - min(window, 4), 8))
+        after.close()
+    last = opened(path, window)
+    last.delivered(key_of(8, "a", b"5"))
+    assert opened(path, window).was_delivered(key_of(8, "a", b"5"))
+
+
+def test_a_damaged_file_costs_only_what_it_held(tmp_path: Path) -> None:
+    path = tmp_path / "redelivered.bin"
+    path.write_bytes(b"x" * 7)
+    redeliveries = opened(path)
+    redeliveries.delivered(key_of(1, "a", b"5"))
+    assert opened(path).was_delivered(key_of(1, "a", b"5"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a file's mode does not say who may read it")
+def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    opened(tmp_path / "redelivered.bin")
+    assert stat.S_IMODE((tmp_path / "redelivered.bin").stat().st_mode) == 0o600
+
+
+def test_a_topic_message_whose_acknowledgement_a_kill_lost_is_not_delivered_twice(
+    stopped_bridge: BridgeProcess, listener: Listener
+) -> None:
+    bridge = stopped_bridge
+    with Proxy(bridge.broker.port) as proxy:
+        bridge.environment = {**bridge.environment, "IOT_DATA_BRIDGE_BROKER_PORT": str(proxy.port)}
+        bridge.start()
+        listener.wait(f"{bridge.root}/availability", lambda payload: payload == b"online")
+        proxy.hold(b"\x40\x02")  # PUBACK
+        listener.publish("sensors/hall/climate", b'{"data":{"temperature":215}}')
+        assert proxy.held.wait(WAIT_SECONDS)
+        listener.wait("devices/vm-a/ingress")
+        bridge.end(signal.SIGKILL)
+        proxy.release()
+        del listener.messages[:]
+        bridge.start()
+        listener.wait(f"{bridge.root}/availability", lambda payload: payload == b"online")
+        # The same reading once more is another message.
+        listener.publish("sensors/hall/climate", b'{"data":{"temperature":215}}')
+        listener.publish("sensors/hall/climate", b'{"data":{"temperature":220}}')
+        listener.wait("devices/vm-a/ingress", lambda payload: b"22.0" in payload)
+        values = [orjson.loads(payload)["value"] for payload in listener.on("devices/vm-a/ingress")]
+        assert values == [21.5, 22.0]
+        metrics = listener.command(bridge.root, {"id": "m", "action": "metrics"})["data"]
+        assert isinstance(metrics, dict)
+        assert metrics["skipped"] == {"duplicate": 1}
+        bridge.close()
