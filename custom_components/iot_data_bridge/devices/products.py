@@ -46,6 +46,8 @@ _WRITTEN_NUMBER = re.compile(
     r"\s*(?:[₩$€¥£원]|[A-Z]{3})?"
 )
 _SEPARATOR_LINE = re.compile(r'"?sep=(?P<delimiter>[^ \r\n"])"?\s*', re.IGNORECASE)
+# Under what the fields of a row beyond its header are kept; no column is named so.
+_EXTRA = "\n"
 _BLANK_LINES = re.compile(r"(?:[ \t]*\r?\n)*")
 
 
@@ -274,15 +276,20 @@ def _first_line(text: str) -> int:
 
 
 def _read_rows(text: str, delimiter: str, lines_before: int) -> Iterator[tuple[int, Product]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    reader = csv.DictReader(
+        io.StringIO(text, newline=""), restkey=_EXTRA, delimiter=delimiter, skipinitialspace=True, strict=True
+    )
     try:
         named = [spelling for name in reader.fieldnames or () if (spelling := _spelling(name)) in _SPELLINGS]
         if len(named) > len(set(named)):
             raise PriceListError("column_twice", lines_before + 1)
         for row in reader:
-            values: dict[str, JsonValue] = {key: value for key, value in row.items() if isinstance(key, str)}
+            line = lines_before + reader.line_num
+            # Of 12,000 without quotes the price would be 12.
+            if any(value.strip() for value in row.pop(_EXTRA, ())):
+                raise PriceListError("too_many_columns", line)
+            values: dict[str, JsonValue] = {**row}
             if any(isinstance(value, str) and value.strip() for value in values.values()):
-                line = lines_before + reader.line_num
                 yield line, Product.from_values(values, line)
     except csv.Error as error:
         raise PriceListError("not_csv", lines_before + reader.line_num + 1) from error

@@ -73,6 +73,10 @@ def test_a_price_list_is_read_from_csv_and_yaml(text: str) -> None:
     ]
 
 
+def test_what_a_spreadsheet_adds_at_the_end_of_its_lines_is_nothing() -> None:
+    assert read_price_list("code,price\nMLON,1,,\n,,,\n") == [Product("MLON", "MLON", Decimal(1))]
+
+
 def test_yaml_keeps_every_digit() -> None:
     [product] = read_price_list("- {code: 0007, price: 0.10}")
     assert (product.code, str(product.price), product.name) == ("0007", "0.10", "0007")
@@ -97,6 +101,7 @@ def test_yaml_keeps_every_digit() -> None:
         ("products:\n  MLON: {price: 1}\n  MLON: {price: 2}\n", "key_twice", 3),
         ("- code: MLON\n  price: 1\n  price: 2\n", "key_twice", 3),
         ('{"products": [],\n"products": []}', "key_twice", 2),
+        ("code,name,price\nMLON,Melon,12,000\n", "too_many_columns", 2),
         ("code,price,PRICE\nMLON,1,2\n", "column_twice", 1),
         ("- {code: MLON, price: 1, Price (KRW): 2}\n", "field_twice", 1),
         ("sep=;\ncode;price\nMLON;free\n", "price_invalid", 3),
