@@ -3,14 +3,19 @@
 import json
 import re
 from pathlib import Path
+from string import Formatter
 
 import pytest
 import yaml
+from homeassistant.helpers import selector
 
 from custom_components.iot_data_bridge.devices.basket import EventKind, Problem
 from custom_components.iot_data_bridge.devices.printer import PrinterState
 
 FOLDER = Path(__file__).parents[2] / "custom_components" / "iot_data_bridge"
+# What hassfest asks of keys, and what it forbids in texts: HTML, addresses, placeholders in single quotes.
+KEY = re.compile(r"(?!.+[_-]{2})(?![_-])[a-z0-9_-]+(?<![_-])")
+FORBIDDEN = re.compile(r"<[a-z/][^>]*>|\b\w+://|\bwww\.|'{\w+}'", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 type Texts = dict[str, Texts | str]
@@ -56,6 +61,32 @@ def test_korean_is_korean(english: dict[str, str], korean: dict[str, str]) -> No
 
 def test_no_text_refers_to_another(english: dict[str, str]) -> None:
     assert not [text for text in english.values() if "[%key" in text]
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_no_text_breaks_a_rule_of_hassfest(language: str) -> None:
+    texts = flat(json.loads((FOLDER / "translations" / f"{language}.json").read_text()))
+    for path, text in texts.items():
+        assert all(KEY.fullmatch(level) for level in path[1:].split("/")), path
+        assert text == text.strip(), path
+        assert not FORBIDDEN.search(text), path
+        fields = {field for _, field, _, _ in Formatter().parse(text) if field}
+        assert all(field.isidentifier() for field in fields), path
+
+
+def test_every_description_of_a_field_has_its_field(english: dict[str, str]) -> None:
+    described = {path for path in english if "/data_description/" in path}
+    assert described
+    assert not [path for path in described if path.replace("/data_description/", "/data/") not in english]
+
+
+def test_every_field_and_target_of_an_action_has_a_valid_selector() -> None:
+    for description in yaml.safe_load((FOLDER / "services.yaml").read_text()).values():
+        if "target" in description:
+            selector.validate_selector({"target": description["target"]})
+        for field in description["fields"].values():
+            assert field.keys() <= {"default", "example", "required", "selector"}
+            selector.validate_selector(field["selector"])
 
 
 def test_every_event_problem_and_state_has_a_name(english: dict[str, str]) -> None:
