@@ -8,6 +8,7 @@ from communicator.protocols.mqtt.mqtt_protocol import PreparedPublish
 from data_bridge.announce import Announcer
 from data_bridge.catalogs.casts import ValueType
 from data_bridge.layers.compiled import DeviceState
+from data_bridge.own_topics import OwnTopics
 from data_bridge.settings import AnnouncementSettings
 from tests.data_bridge.connections import ScriptedConnection
 
@@ -39,7 +40,7 @@ def state(device: str, value: float) -> DeviceState:
 
 def test_a_full_queue_ends_the_turn_and_keeps_the_states() -> None:
     connection = NarrowConnection(room=1)
-    announcer = Announcer(connection, "iot_data_bridge/main", "main", "Main", AnnouncementSettings())
+    announcer = Announcer(connection, OwnTopics("main"), "Main", AnnouncementSettings())
     states = {f"VM-{number}": state(f"VM-{number}", number) for number in range(5)}
     announcer.tick(states.values(), states)
     assert len(connection.sent) == 1
@@ -48,7 +49,7 @@ def test_a_full_queue_ends_the_turn_and_keeps_the_states() -> None:
 
 def test_the_last_value_is_announced_before_the_bridge_goes() -> None:
     connection = ScriptedConnection()
-    announcer = Announcer(connection, "iot_data_bridge/main", "main", "Main", AnnouncementSettings())
+    announcer = Announcer(connection, OwnTopics("main"), "Main", AnnouncementSettings())
     device = state("VM-A", 1.0)
     announcer.tick([device], {"VM-A": device})
     device.values["GPS.Latitude"] = 2.0

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -273,6 +274,36 @@ def test_a_wildcard_rule_that_reads_what_the_bridge_sends_is_refused(files: Cata
     error = complaint(files, MAPPINGS + "  - {topic: devices/#, object: B, value_type: text}\n")
     assert error.reason == "loop"
     assert "devices/vm-a/ingress" in error.text
+
+
+@pytest.mark.parametrize(
+    "topic",
+    ["#", "+/#", "iot_data_bridge/#", "+/+/state/+", "+/main/events", "iot_data_bridge/+/state/VM-A", "$share/g/#"],
+)
+def test_a_rule_that_reads_what_its_own_output_causes_is_refused(files: CatalogFiles, topic: str) -> None:
+    error = complaint(files, MAPPINGS + f"  - {{topic: '{topic}', object: B, value_type: text}}\n")
+    assert (error.reason, error.path, error.line) == ("loop", files.mappings, 3)
+    assert f"reads {topic}, where the bridge itself publishes (iot_data_bridge/main/" in error.text
+
+
+@pytest.mark.parametrize("topic", ["+/+/availability", "iot_data_bridge/main/metrics", "+/main/command"])
+def test_a_rule_that_reads_what_the_bridge_says_anyway_is_warned_about(files: CatalogFiles, topic: str) -> None:
+    catalog = loaded(files, MAPPINGS + f"  - {{topic: {topic}, object: B, value_type: text}}\n")
+    assert f"reads {topic}, where the bridge itself talks: iot_data_bridge/main/{topic.split('/')[2]}" in warnings(
+        catalog
+    )
+
+
+@pytest.mark.parametrize("topic", ["$SYS/#", "iot_data_bridge/other/state/+", "+/+/status", "+", "sensors/#", "+/+"])
+def test_a_rule_that_reads_nothing_of_this_bridge_is_fine(files: CatalogFiles, topic: str) -> None:
+    catalog = loaded(files, MAPPINGS + f"  - {{topic: {topic}, object: B, value_type: text}}\n")
+    assert "itself" not in warnings(catalog)
+
+
+def test_a_device_topic_that_a_shared_ingress_reads_is_refused(files: CatalogFiles) -> None:
+    write(files)
+    with pytest.raises(CatalogError, match=r"itself reads by \$share/group/devices/\+/ingress"):
+        load(replace(files, ingress=("$share/group/devices/+/ingress",)))
 
 
 def test_a_missing_file_is_named(files: CatalogFiles) -> None:

@@ -10,6 +10,7 @@ from data_bridge.announce import Announcer
 from data_bridge.catalogs.catalog import Catalog
 from data_bridge.catalogs.loader import load
 from data_bridge.logs import LimitedLog
+from data_bridge.own_topics import OwnTopics
 from data_bridge.pipeline import Pipeline
 from data_bridge.retained_states import RetainedStates
 from data_bridge.settings import AnnouncementSettings, CatalogSettings, DeduplicationSettings, Settings
@@ -37,9 +38,9 @@ class Site:
         catalog = self._load(MAPPINGS, DEVICES)
         self.pipeline = Pipeline(self.connection, self.settings, catalog, lambda *_: None, LimitedLog(lambda *_: None))
         self.pipeline.start()
-        self.announcer = Announcer(self.connection, ROOT, "main", "Main", AnnouncementSettings())
+        self.announcer = Announcer(self.connection, OwnTopics("main"), "Main", AnnouncementSettings())
         self.announcer.use(self.pipeline.announcement.payload, self.pipeline.states.keys())
-        self.retained = RetainedStates(self.connection, ROOT, self.pipeline, self.announcer.forget)
+        self.retained = RetainedStates(self.connection, OwnTopics("main"), self.pipeline, self.announcer.forget)
         self.retained.listen()
 
     def _load(self, mappings: str, devices: str) -> Catalog:

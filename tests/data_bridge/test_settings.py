@@ -73,6 +73,9 @@ def test_a_password_is_never_shown() -> None:
         ("broker: {hots: a}", "broker.hots"),
         ("ingress: {topics: ['a/#/b']}", "ingress.topics"),
         ("ingress: {topics: ['#']}", "what the bridge itself announces"),
+        ("ingress: {topics: ['iot_data_bridge/#']}", "what the bridge itself announces"),
+        ("ingress: {topics: ['+/attic/metrics']}\nbridge_id: attic", "what the bridge itself announces"),
+        ("ingress: {topics: ['$share/g/+/+/events']}", "what the bridge itself announces"),
         ("announcements: {state_interval: 0.1}", "announcements.state_interval"),
         ("deduplication: {ttl: -1}", "deduplication.ttl"),
         ("[1, 2]", "must hold settings by name"),
@@ -86,6 +89,11 @@ def test_a_setting_that_cannot_work_is_named(path: Path, text: str, complaint: s
         load_settings(path, {})
     assert complaint in str(caught.value)
     assert "secret-word" not in str(caught.value)
+
+
+def test_an_ingress_filter_may_begin_with_a_wildcard(path: Path) -> None:
+    path.write_text("ingress: {topics: ['+/ingress']}")
+    assert load_settings(path, {}).ingress.topics == ("+/ingress",)
 
 
 def test_a_missing_file_is_named(path: Path) -> None:

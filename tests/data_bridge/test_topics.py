@@ -1,10 +1,12 @@
 """Topics, filters and templates: MQTT 5, section 4.7."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_bridge.catalogs.topics import FilterTree, capture, check_filter, check_topic, prepare_template
+from data_bridge.catalogs.topics import FilterTree, capture, check_filter, check_topic, overlaps, prepare_template
 from data_bridge.layers.compiled import uncovered
 
 
@@ -90,3 +92,19 @@ def test_a_text_without_places_is_no_template() -> None:
 def test_a_template_with_an_unknown_place_names_it() -> None:
     with pytest.raises(ValueError, match=r"\{3\}.*known: \{1\}, \{2\}"):
         prepare_template("{3}.Temperature", frozenset({"1", "2"}))
+
+
+_LEVELS = ("a", "b", "$a")
+_ALL_TOPICS = ["/".join(each) for length in range(1, 5) for each in itertools.product(_LEVELS, repeat=length)]
+_small_filters = st.builds(
+    lambda front, last: "/".join([*front, last]),
+    st.lists(st.sampled_from([*_LEVELS, "+"]), max_size=2),
+    st.sampled_from([*_LEVELS, "+", "#"]),
+)
+
+
+@given(_small_filters, _small_filters)
+def test_filters_overlap_where_a_topic_matches_both(one: str, other: str) -> None:
+    common = any(capture(one, topic) is not None and capture(other, topic) is not None for topic in _ALL_TOPICS)
+    assert overlaps(one, other) == common
+    assert overlaps(f"$share/group/{one}", other) == common

@@ -11,6 +11,7 @@ from data_bridge import SCHEMA, VERSION
 from data_bridge.catalogs.casts import Raw, Value
 from data_bridge.connection import Connection, PreparedPublish
 from data_bridge.layers.compiled import DeviceState
+from data_bridge.own_topics import OwnTopics
 from data_bridge.settings import AnnouncementSettings
 
 ONLINE = b"online"
@@ -18,29 +19,26 @@ OFFLINE = b"offline"
 TICK_SECONDS = 0.1
 
 
-def availability_topic(root: str) -> str:
-    """Return the topic of the retained `online` or `offline`, which is also the last will."""
-    return f"{root}/availability"
-
-
 class Announcer:
     """Publishes availability, hello, catalog, states, metrics and events."""
 
-    def __init__(
-        self, connection: Connection, root: str, bridge_id: str, name: str, settings: AnnouncementSettings
-    ) -> None:
+    def __init__(self, connection: Connection, topics: OwnTopics, name: str, settings: AnnouncementSettings) -> None:
         self.events_dropped = 0
         self.states_sent = 0
         self._connection = connection
-        self._root = root
-        self._hello = orjson.dumps({"bridge_id": bridge_id, "name": name, "version": VERSION, "schema": SCHEMA})
+        self._topics = topics
+        self._hello_message = orjson.dumps(
+            {"bridge_id": topics.bridge_id, "name": name, "version": VERSION, "schema": SCHEMA}
+        )
         self._interval_ns = int(settings.state_interval * 1e9)
         self._per_tick = max(1, int(settings.states_per_second * TICK_SECONDS))
-        self._availability = connection.prepare(availability_topic(root), 1, True)
-        self._events = connection.prepare(f"{root}/events", 0, False)
-        self._metrics = connection.prepare(f"{root}/metrics", 0, False)
-        self._result = connection.prepare(f"{root}/result", 1, False)
-        self._catalog_message: tuple[PreparedPublish, bytes] | None = None
+        self._availability = connection.prepare(topics.availability, 1, True)
+        self._events = connection.prepare(topics.events, 0, False)
+        self._metrics = connection.prepare(topics.metrics, 0, False)
+        self._result = connection.prepare(topics.result, 1, False)
+        self._hello = connection.prepare(topics.hello, 1, True)
+        self._catalog = connection.prepare(topics.catalog, 1, True)
+        self._catalog_message: bytes | None = None
         self._state_topics: dict[str, PreparedPublish] = {}
         self._devices: frozenset[str] = frozenset()
         self._to_forget: dict[str, None] = {}
@@ -50,7 +48,7 @@ class Announcer:
 
     def use(self, message: bytes, devices: AbstractSet[str]) -> None:
         """Announce a catalog in the words of `message` from now on, and the states of these devices only."""
-        self._catalog_message = (self._connection.prepare(f"{self._root}/catalog", 1, True), message)
+        self._catalog_message = message
         # A device that went takes its retained state with it, whichever run published that.
         for device in self._devices - devices:
             self.forget(device)
@@ -59,7 +57,7 @@ class Announcer:
     def announce(self, states: Iterable[DeviceState]) -> None:
         """Say everything that is retained: after each connect, for a broker that restarted may have forgotten it."""
         publish = self._connection.publish_prepared
-        publish(self._connection.prepare(f"{self._root}/hello", 1, True), self._hello)
+        publish(self._hello, self._hello_message)
         self.announce_catalog()
         for state in states:
             if state.values and not state.dirty:
@@ -71,8 +69,7 @@ class Announcer:
     def announce_catalog(self) -> None:
         """Publish the retained catalog."""
         if self._catalog_message is not None:
-            prepared, payload = self._catalog_message
-            self._connection.publish_prepared(prepared, payload)
+            self._connection.publish_prepared(self._catalog, self._catalog_message)
 
     def goodbye(self) -> None:
         """Say that the bridge goes on purpose: a last will is sent only to those who are lost."""
@@ -157,7 +154,7 @@ class Announcer:
     def _state_topic(self, device: str) -> PreparedPublish:
         topic = self._state_topics.get(device)
         if topic is None:
-            topic = self._state_topics[device] = self._connection.prepare(f"{self._root}/state/{device}", 1, True)
+            topic = self._state_topics[device] = self._connection.prepare(self._topics.state(device), 1, True)
         return topic
 
 

@@ -41,7 +41,7 @@ class Bridge:
             OSError, sqlite3.Error: the data directory cannot be used.
         """
         self._settings = settings
-        self._root = settings.root
+        self._topics = settings.own_topics
         self._stopping = asyncio.Event()
         self._link = BrokerLink(settings, self._connected, self._disconnected)
         self._connection = self._link.connection
@@ -64,11 +64,9 @@ class Bridge:
             self._watch_message if settings.logging.level == "debug" else None,
         )
         self._settle(loaded)
-        self._announcer = Announcer(
-            self._connection, self._root, settings.bridge_id, settings.name, settings.announcements
-        )
+        self._announcer = Announcer(self._connection, self._topics, settings.name, settings.announcements)
         self._announcer.use(self._pipeline.announcement.payload, self._pipeline.states.keys())
-        self._retained = RetainedStates(self._connection, self._root, self._pipeline, self._announcer.forget)
+        self._retained = RetainedStates(self._connection, self._topics, self._pipeline, self._announcer.forget)
         self._metrics = Metrics(self._pipeline, self._letters, self._announcer, self._catalogs)
         self._commands: asyncio.Queue[tuple[bytes, int]] = asyncio.Queue(_MOST_COMMANDS)
         self._command_executor = Commands(
@@ -92,7 +90,7 @@ class Bridge:
             self._report_start()
             # Before the connection: a session that was kept sends what waits at once, and it must find its handlers.
             self._retained.listen()
-            self._connection.route(f"{self._root}/command", self._receive_command, 1)
+            self._connection.route(self._topics.command, self._receive_command, 1)
             self._pipeline.start()
             if not await self._connect():
                 return

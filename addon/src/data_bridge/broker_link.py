@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from communicator.protocols.mqtt.mqtt_protocol import MQTTConfig, MQTTProtocol
-from data_bridge.announce import OFFLINE, availability_topic
+from data_bridge.announce import OFFLINE
 from data_bridge.settings import Settings
 
 
@@ -43,7 +43,7 @@ class BrokerLink:
 
     def __init__(self, settings: Settings, connected: Callable[[], None], disconnected: Callable[[str], None]) -> None:
         self.connection = MQTTProtocol(connection_settings(settings))
-        self.connection.set_will(availability_topic(settings.root), OFFLINE, 1, True)
+        self.connection.set_will(settings.own_topics.availability, OFFLINE, 1, True)
         self.connection.callbacks.connected = connected
         self.connection.callbacks.disconnected = disconnected
 

@@ -47,10 +47,10 @@ async def ask_to_replay(settings: Settings, numbers: Sequence[int]) -> dict[str,
         if result["id"] == identifier and not answered.done():
             answered.set_result(result)
 
-    protocol.route(f"{settings.root}/result", note, 0)
+    protocol.route(settings.own_topics.result, note, 0)
     command = {"id": identifier, "action": "replay", "data": {"ids": list(numbers)}}
     async with _connected(protocol):
-        protocol.publish_prepared(protocol.prepare(f"{settings.root}/command", 1), orjson.dumps(command))
+        protocol.publish_prepared(protocol.prepare(settings.own_topics.command, 1), orjson.dumps(command))
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 result = await answered

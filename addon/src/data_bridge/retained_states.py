@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from data_bridge.announce import decode_state
 from data_bridge.connection import Connection
+from data_bridge.own_topics import OwnTopics
 from data_bridge.pipeline import Pipeline
 
 
@@ -13,9 +14,11 @@ class RetainedStates:
     Without it the first message after a restart would replace a device's retained state by one that knows one value.
     """
 
-    def __init__(self, connection: Connection, root: str, pipeline: Pipeline, forget: Callable[[str], None]) -> None:
-        self.topic_filter = f"{root}/state/+"
-        self._prefix = f"{root}/state/"
+    def __init__(
+        self, connection: Connection, topics: OwnTopics, pipeline: Pipeline, forget: Callable[[str], None]
+    ) -> None:
+        self.topic_filter = topics.state("+")
+        self._prefix = topics.state("")
         self._connection = connection
         self._pipeline = pipeline
         self._forget = forget

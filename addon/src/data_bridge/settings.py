@@ -22,11 +22,11 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from data_bridge.catalogs.documents import CatalogError, parse, read_text
 from data_bridge.catalogs.sources import DEFAULT_EGRESS_TOPIC, CatalogFiles
-from data_bridge.catalogs.topics import capture, check_filter, wildcards
+from data_bridge.catalogs.topics import capture, check_filter, overlaps, wildcards
+from data_bridge.own_topics import OwnTopics
 from data_bridge.reasons import INPUT_REASONS, LOSES_DATA, Reason
 
 ENVIRONMENT_PREFIX = "IOT_DATA_BRIDGE_"
-ROOT = "iot_data_bridge"
 _LARGEST_FILE = 1024 * 1024
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -241,16 +241,17 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _no_loop(self) -> Self:
         for topic in self.ingress.topics:
-            if topic == self.root or topic.startswith(f"{self.root}/") or (topic == "#" or topic.startswith("+/")):
+            own = self.own_topics
+            if topic.startswith(f"{own.root}/") or any(overlaps(topic, each) for each in own.echoes + own.others):
                 raise ValueError(f"ingress.topics: {topic} would read what the bridge itself announces")
         if wildcards(self.egress.topic):
             raise ValueError(f"egress.topic: {self.egress.topic} must not hold a wildcard")
         return self
 
     @property
-    def root(self) -> str:
-        """Return the topic below which this bridge announces itself."""
-        return f"{ROOT}/{self.bridge_id}"
+    def own_topics(self) -> OwnTopics:
+        """Return the topics where this bridge itself talks."""
+        return OwnTopics(self.bridge_id)
 
     @property
     def dead_letter_path(self) -> Path:
@@ -270,7 +271,7 @@ class Settings(BaseSettings):
             ingress=self.ingress.topics,
             egress_topic=self.egress.topic,
             egress_qos=self.egress.qos,
-            reserved=f"{ROOT}/",
+            own=self.own_topics,
         )
 
 

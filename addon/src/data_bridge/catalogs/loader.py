@@ -17,7 +17,7 @@ from data_bridge.catalogs.catalog import (
     SignalRRoute,
 )
 from data_bridge.catalogs.collector import collector_held
-from data_bridge.catalogs.loops import check_loops
+from data_bridge.catalogs.loops import check_loops, check_reading
 from data_bridge.catalogs.schema import DeviceEntry, DeviceFile, MappingRule, ObjectEntry
 from data_bridge.catalogs.sources import CatalogFiles, CatalogSource, CatalogTexts, read_texts
 from data_bridge.catalogs.topics import prepare_template, wildcards
@@ -66,6 +66,8 @@ class _Loader:
                 rule = _rule(model)
             except (CastError, ValueError) as error:
                 raise self._error(self._files.mappings, ("mappings", number), "invalid", str(error)) from error
+            if model.topic is not None and (doubt := check_reading(self._source, number, model.topic)) is not None:
+                self._warn(self._files.mappings, ("mappings", number, "topic"), doubt)
             # A topic may feed many objects; an envelope's key leads to one.
             key = (
                 (model.topic, model.path or "", model.object)

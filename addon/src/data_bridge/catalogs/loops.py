@@ -1,10 +1,11 @@
-"""Nothing may come back: what is sent to devices is checked against everything that the bridge reads."""
+"""Nothing may come back: what the bridge sends and says is checked against everything that it reads."""
 
 from collections.abc import Iterable, Mapping
 
 from data_bridge.catalogs.catalog import CatalogObject, Device, Rule
 from data_bridge.catalogs.sources import CatalogSource
-from data_bridge.catalogs.topics import FilterTree, check_topic
+from data_bridge.catalogs.topics import FilterTree, check_topic, overlaps, unshared
+from data_bridge.own_topics import NAMESPACE
 
 
 def check_loops(
@@ -18,7 +19,7 @@ def check_loops(
     files = source.files
     read: FilterTree[str] = FilterTree()
     for each in dict.fromkeys([*files.ingress, *(rule.topic for rule in rules if rule.topic is not None)]):
-        read.add(each, each)
+        read.add(unshared(each), each)
     checked: set[str] = set()
     for entry in objects.values():
         for identifier in entry.devices:
@@ -39,6 +40,29 @@ def check_loops(
                     f"sends to {topic}, which the bridge itself reads by {topic_filter}: every message would come back"
                 )
                 raise source.error(files.devices, place, "loop", text)
-            if topic.startswith(files.reserved):
-                text = f"sends to {topic}, which is reserved for the bridge's own announcements"
+            if topic.startswith(f"{NAMESPACE}/"):
+                text = f"sends to {topic}, which is reserved for what bridges themselves announce"
                 raise source.error(files.devices, place, "loop", text)
+
+
+def check_reading(source: CatalogSource, number: int, topic_filter: str) -> str | None:
+    """Refuse a rule that reads what the bridge says because of messages, its own output among them.
+
+    Returns:
+        A warning where it reads something else that the bridge itself says.
+
+    Raises:
+        CatalogError: with the rule.
+    """
+    if unshared(topic_filter).split("/", 1)[0] not in ("+", "#", NAMESPACE):
+        return None
+    own = source.files.own
+    for each in own.echoes:
+        if overlaps(topic_filter, each):
+            text = (
+                f"reads {topic_filter}, where the bridge itself publishes ({each}): what it maps would make it publish "
+                "again, without end; name the levels that are meant"
+            )
+            raise source.error(source.files.mappings, ("mappings", number, "topic"), "loop", text)
+    heard = [each for each in own.others if overlaps(topic_filter, each)]
+    return f"reads {topic_filter}, where the bridge itself talks: {', '.join(heard)}" if heard else None

@@ -10,11 +10,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from data_bridge.catalogs.documents import CatalogError, Node, line_of, parse, read_text
 from data_bridge.catalogs.schema import DeviceEntry, DeviceFile, Devices, MappingRule, ObjectEntry, Objects
+from data_bridge.own_topics import OwnTopics
 
 DEFAULT_MAXIMUM_BYTES = 256 * 1024 * 1024
 DEFAULT_EGRESS_TOPIC = "devices/{device}/ingress"
 # How many entries Pydantic checks in one go: in a reload, messages travel between two goes.
 _CHUNK = 500
+
+_DEFAULT_OWN = OwnTopics("main")
 
 _RULES = TypeAdapter(list[MappingRule])
 _OBJECTS: TypeAdapter[dict[str, ObjectEntry]] = TypeAdapter(Objects)
@@ -25,7 +28,7 @@ _DEVICES: TypeAdapter[dict[str, DeviceEntry]] = TypeAdapter(Devices)
 class CatalogFiles:
     """Where the catalogs are, and what of the settings decides about them.
 
-    `ingress` are the filters that the bridge reads besides topic rules, `reserved` the prefix of its own announcements.
+    `ingress` are the filters that the bridge reads besides topic rules, `own` the topics where it talks itself.
     """
 
     mappings: Path
@@ -33,7 +36,7 @@ class CatalogFiles:
     ingress: tuple[str, ...] = ("iot/ingress",)
     egress_topic: str = DEFAULT_EGRESS_TOPIC
     egress_qos: int = 1
-    reserved: str = "iot_data_bridge/"
+    own: OwnTopics = _DEFAULT_OWN
     maximum_bytes: int = DEFAULT_MAXIMUM_BYTES
 
 

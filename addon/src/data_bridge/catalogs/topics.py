@@ -70,6 +70,28 @@ def capture(topic_filter: str, topic: str) -> tuple[str, ...] | None:
     return tuple(captured) if len(wanted) == len(given) else None
 
 
+def unshared(topic_filter: str) -> str:
+    """Return the filter that a shared subscription (`$share/<group>/<filter>`) is about; any other as it is."""
+    parts = topic_filter.split("/", 2)
+    return parts[2] if parts[0] == "$share" and len(parts) == 3 else topic_filter  # noqa: PLR2004 -- those three
+
+
+def overlaps(one: str, other: str) -> bool:
+    """Tell whether there is a topic that both filters match."""
+    ours, theirs = unshared(one).split("/"), unshared(other).split("/")
+    for hidden, wild in ((ours, theirs), (theirs, ours)):
+        if hidden[0].startswith("$") and wild[0] in ("+", "#"):
+            return False
+    for mine, yours in zip(ours, theirs, strict=False):
+        if "#" in (mine, yours):
+            return True
+        if mine != yours and "+" not in (mine, yours):
+            return False
+    # `a/#` also matches `a`.
+    rest = ours[len(theirs) :] or theirs[len(ours) :]
+    return rest in ([], ["#"])
+
+
 def wildcards(topic_filter: str) -> int:
     """Return how many wildcards a filter holds."""
     return sum(level in ("+", "#") for level in topic_filter.split("/"))
