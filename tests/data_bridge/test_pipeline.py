@@ -493,6 +493,42 @@ async def test_keys_of_one_trace_are_deduplicated_each(ordered: Harness) -> None
     assert ordered.pipeline.transport.open == 0
 
 
+async def test_messages_of_one_topic_keep_their_order_while_one_is_retried(bridge: Harness) -> None:
+    for value in (b"1", b"2", b"3"):
+        bridge.raw(value, "plain/x")
+    bridge.raw(b"9", "plain/y")
+    first, other = bridge.connection.take()
+    assert (first.payload, other.payload) == (b'{"object":"Plain","value":"1"}', b'{"object":"Plain","value":"9"}')
+    first.answer(0x97)
+    await until(lambda: bool(bridge.connection.sent))
+    order = []
+    for _ in range(3):
+        (sent,) = bridge.connection.take()
+        order.append(orjson.loads(sent.payload)["value"])
+        sent.answer(0)
+    assert order == ["1", "2", "3"]
+    assert bridge.connection.acknowledged == [1, 2, 3]
+
+
+async def test_a_topic_goes_on_after_a_message_that_became_a_dead_letter(bridge: Harness) -> None:
+    bridge.raw(b"1", "plain/x")
+    bridge.raw(b"2", "plain/x")
+    for _ in range(3):
+        await until(lambda: bool(bridge.connection.sent))
+        bridge.connection.take()[0].answer(0x97)
+    assert bridge.connection.take() == []
+    ((_, on_stored),) = bridge.letters
+    on_stored()
+    assert [each.payload for each in bridge.connection.take()] == [b'{"object":"Plain","value":"2"}']
+
+
+async def test_a_topics_order_may_be_given_up_for_speed(make: MakeHarness) -> None:
+    bridge = make(delivery=DeliverySettings(topic_order=False))
+    bridge.raw(b"1", "plain/x")
+    bridge.raw(b"2", "plain/x")
+    assert len(bridge.connection.sent) == 2
+
+
 async def test_a_thousand_held_messages_of_one_trace_follow_at_qos_0(make: MakeHarness) -> None:
     ordered = make(deduplication=DeduplicationSettings(persist=False, identity="trace_and_key"))
     ordered.envelope("7", "1", 1, "u1")

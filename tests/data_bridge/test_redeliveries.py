@@ -44,11 +44,14 @@ def test_an_identifier_in_use_anew_says_nothing_of_the_message_before() -> None:
 
 
 @pytest.mark.parametrize("window", [3, 4, 10])
-def test_another_process_knows_it_too(tmp_path: Path, window: int) -> None:
+@pytest.mark.parametrize("written", [{7}, {1, 7}, {2, 5, 7}, set(range(8))])
+def test_another_process_knows_it_too(tmp_path: Path, window: int, written: set[int]) -> None:
     path = tmp_path / "seen" / "redelivered.bin"
     before = opened(path, 4)
     for identifier in range(1, 8):
         before.delivered(key_of(identifier, "a", b"5"))
+        if identifier in written:
+            before.write()
     # Killed: never closed.
     for _ in range(2):
         after = opened(path, window)
@@ -57,6 +60,7 @@ def test_another_process_knows_it_too(tmp_path: Path, window: int) -> None:
         after.close()
     last = opened(path, window)
     last.delivered(key_of(8, "a", b"5"))
+    last.write()
     assert opened(path, window).was_delivered(key_of(8, "a", b"5"))
 
 
@@ -65,6 +69,7 @@ def test_a_damaged_file_costs_only_what_it_held(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 7)
     redeliveries = opened(path)
     redeliveries.delivered(key_of(1, "a", b"5"))
+    redeliveries.write()
     assert opened(path).was_delivered(key_of(1, "a", b"5"))
 
 

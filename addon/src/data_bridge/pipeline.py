@@ -81,7 +81,14 @@ class Pipeline:
         ready = self.prepare(catalog)
         self.states = ready.states
         self.announcement = ready.announcement
-        self.mapping = Mapping(ready.compiled, self.transport, self.skips.reject, self.skips.note, ordered=by_key)
+        self.mapping = Mapping(
+            ready.compiled,
+            self.transport,
+            self.skips.reject,
+            self.skips.note,
+            ordered=by_key,
+            topics_ordered=settings.delivery.topic_order,
+        )
         self.input = Input(
             connection,
             self.deduplication,

@@ -153,10 +153,15 @@ class DeduplicationSettings(_Section):
 
 
 class DeliverySettings(_Section):
-    """How often the sending of one value is tried, and the pause after the first failed try, doubled each time."""
+    """How often the sending of one value is tried, and the pause after the first failed try, doubled each time.
+
+    With `topic_order` the messages of one topic, of topic rules, are sent one after the other, each when the one before
+    is confirmed: none overtakes another that has to be tried again.
+    """
 
     tries: Count = 3
     backoff: Seconds = 0.2
+    topic_order: bool = True
     stop_timeout: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5
 
 

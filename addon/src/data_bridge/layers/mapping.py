@@ -42,7 +42,14 @@ class Mapping:
     """Looks up the rule, casts the value, and hands both to the transport."""
 
     def __init__(
-        self, catalog: CompiledCatalog, transport: Transport, reject: Reject, note: Note, *, ordered: bool
+        self,
+        catalog: CompiledCatalog,
+        transport: Transport,
+        reject: Reject,
+        note: Note,
+        *,
+        ordered: bool,
+        topics_ordered: bool,
     ) -> None:
         self.catalog = catalog
         self._rules = catalog.envelope_rules
@@ -52,6 +59,7 @@ class Mapping:
         self._reject = reject
         self._note = note
         self._ordered = ordered
+        self._topics_ordered = topics_ordered
 
     def swap(self, catalog: CompiledCatalog) -> None:
         """Use another catalog from the next message on."""
@@ -109,7 +117,9 @@ class Mapping:
             return
         if first is not None:
             self._note(first.reason, first.detail)
-        self._transport.deliver_all(mapped, None, "", delivery, started, key=key)
+        self._transport.deliver_all(
+            mapped, None, "", delivery, started, key=key, topic=topic if self._topics_ordered else None
+        )
 
 
 def find_envelope(rules: dict[str, EnvelopeRule], body: object) -> tuple[EnvelopeRule, Value]:

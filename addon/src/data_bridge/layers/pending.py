@@ -12,6 +12,7 @@ class Pending:
     __slots__ = (
         "complete",
         "delivery",
+        "end_turn",
         "identity",
         "letter",
         "remaining",
@@ -19,7 +20,6 @@ class Pending:
         "started",
         "then",
         "trace_id",
-        "turn",
     )
 
     def __init__(self, identity: str | None, trace_id: str, delivery: int, started: int, remaining: int) -> None:
@@ -34,8 +34,8 @@ class Pending:
         self.then: list[Callable[[bool], None]] | None = None
         # Of a dead letter that is sent again: its number, and how often it was tried before.
         self.letter: tuple[int, int] | None = None
-        # Whose turn it has taken, and gives back when it is done.
-        self.turn: str | None = None
+        # Gives back the turn that it has taken.
+        self.end_turn: Callable[[], None] | None = None
 
     def call_back(self, then: Callable[[bool], None]) -> None:
         """Call `then` when the message is done: True when all was delivered, False when a part is a dead letter."""

@@ -36,16 +36,16 @@ class Redeliveries:
     The file is not synced: it survives the process, and for the most part a power cut.
     """
 
-    __slots__ = ("_delivered", "_file", "_number", "_path", "_window", "under_way", "unwritten")
+    __slots__ = ("_delivered", "_file", "_number", "_path", "_records", "_window", "under_way")
 
     def __init__(self, window: int, path: Path | None = None) -> None:
         """Make it for a broker that sends at most `window` messages without an answer."""
         self.under_way: dict[Key, Pending] = {}
-        self.unwritten = 0  # times that the disk did not take one
         self._window = window
         self._path = path
         self._file: BinaryIO | None = None
         self._number = 0
+        self._records: list[bytes] = []
         self._delivered: dict[int, tuple[bytes, int]] = {}
 
     def open(self) -> None:
@@ -87,20 +87,34 @@ class Redeliveries:
         self._delivered.pop(packet_identifier, None)
 
     def delivered(self, key: Key) -> None:
-        """Remember a message; before it is acknowledged."""
+        """Remember a message."""
         self._number += 1
         identifier, digest = key
         self._delivered[identifier] = (digest, self._number)
         if self._file is not None:
-            try:
-                self._file.seek(self._place(self._number))
-                self._file.write(_RECORD.pack(self._number, identifier, digest))
-            except OSError:
-                # The disk is gone. A duplicate after a kill is the lesser evil than to stop here.
-                self.unwritten += 1
+            self._records.append(_RECORD.pack(self._number, identifier, digest))
+
+    def write(self) -> None:
+        """Hand what was remembered since the last call to the operating system; before it is acknowledged.
+
+        Raises:
+            OSError: the disk is full or gone.
+        """
+        if not self._records or self._file is None:
+            return
+        records, self._records = self._records[-self._window :], []
+        first = self._number - len(records) + 1
+        # They lie in a ring: what does not fit before its end begins it anew.
+        before_end = self._window - first % self._window
+        for number, part in ((first, records[:before_end]), (first + before_end, records[before_end:])):
+            if part:
+                self._file.seek(self._place(number))
+                self._file.write(b"".join(part))
 
     def close(self) -> None:
-        """Close the file."""
+        """Write what is left and close the file."""
+        with contextlib.suppress(OSError):
+            self.write()
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -60,7 +60,8 @@ class Transport:
         self._tries = tries
         self._backoff = backoff
         self._ordered = ordered
-        self._turns = Turns(self._send_held)
+        self._traces = Turns(self._send_held)
+        self._topics = Turns(self._send_held)
         self._timers = Timers()
         self._backpressure = Backpressure(connection, self._timers, self._submit_kept)
         self._writing = False
@@ -136,10 +137,12 @@ class Transport:
         started: int,
         then: Callable[[bool], None] | None = None,
         key: Key | None = None,
+        topic: str | None = None,
     ) -> None:
         """Send all values of one message, whatever their routes need; each route must have an output.
 
-        `key` is what a message without an identity has when it is sent again.
+        `key` is what a message without an identity has when it is sent again. One without a trace id waits for those
+        before it of the same `topic`, if that is given.
         """
         remaining = sum(len(route.outputs) for route, _ in mapped)
         pending = Pending(identity, trace_id, delivery, started, remaining)
@@ -150,10 +153,14 @@ class Transport:
         self.mapped += 1
         if identity is not None:
             self.in_flight[identity] = pending
-        if self._ordered and trace_id and not self._turns.take(trace_id, pending, mapped):
-            self._backpressure.hold(self._turns.held)
-            return
-        self._send(pending, mapped)
+        if trace_id:
+            now = not self._ordered or self._traces.take(trace_id, pending, mapped)
+        else:
+            now = topic is None or self._topics.take(topic, pending, mapped)
+        if now:
+            self._send(pending, mapped)
+        else:
+            self._backpressure.hold(self._held)
 
     def _watch_for(self, key: Key, pending: Pending) -> None:
         redeliveries = self.redeliveries
@@ -167,7 +174,7 @@ class Transport:
         pending.call_back(done)
 
     def _send_held(self, pending: Pending, mapped: Mapped) -> None:
-        self._backpressure.hold(self._turns.held)
+        self._backpressure.hold(self._held)
         self._send(pending, mapped)
 
     def _send(self, pending: Pending, mapped: Mapped) -> None:
@@ -238,7 +245,12 @@ class Transport:
                     self._write_soon()
         if pending.delivery:
             self._acknowledge(pending.delivery)
-        if pending.repeats is not None or pending.then is not None or pending.turn or self._on_idle is not None:
+        if (
+            pending.repeats is not None
+            or pending.then is not None
+            or pending.end_turn is not None
+            or self._on_idle is not None
+        ):
             self._follow_up(pending)
 
     def _delivered(self, pending: Pending) -> None:
@@ -265,8 +277,8 @@ class Transport:
             self._acknowledge(delivery)
         for then in pending.then or ():
             then(pending.complete)
-        if pending.turn:
-            self._turns.give_back(pending.turn)
+        if pending.end_turn is not None:
+            pending.end_turn()
         if self._on_idle is not None and self.open == 0:
             self._on_idle.set()
 
@@ -323,6 +335,7 @@ class Transport:
         self._writing = False
         try:
             self._seen.write()
+            self.redeliveries.write()
         except (OSError, ValueError):
             # The disk is full, or the file is closed because no new one could be opened. A duplicate after a kill is
             # the lesser evil than to stop here.
@@ -339,7 +352,11 @@ class Transport:
     @property
     def backlog(self) -> int:
         """Return how many deliveries wait for room in the connection's queue, or for their trace's turn."""
-        return len(self._backpressure) + self._turns.held
+        return len(self._backpressure) + self._held
+
+    @property
+    def _held(self) -> int:
+        return self._traces.held + self._topics.held
 
     async def drain(self, seconds: float) -> int:
         """Wait until every message is answered, at most so long, and return how many are not."""

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from data_bridge.layers.pending import Mapped, Pending
 
@@ -21,7 +22,7 @@ class Turns:
 
     def take(self, key: str, pending: Pending, mapped: Mapped) -> bool:
         """Give a message its turn: True when that is now, so that the caller sends it."""
-        pending.turn = key
+        pending.end_turn = partial(self._give_back, key)
         if key not in self._waiting:
             self._waiting[key] = None
             return True
@@ -32,7 +33,7 @@ class Turns:
         self.held += 1
         return False
 
-    def give_back(self, key: str) -> None:
+    def _give_back(self, key: str) -> None:
         """Let the next message of a key have its turn."""
         self._free.append(key)
         if self._passing:
