@@ -96,6 +96,43 @@ def test_an_ingress_filter_may_begin_with_a_wildcard(path: Path) -> None:
     assert load_settings(path, {}).ingress.topics == ("+/ingress",)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("BROKER", "s3cret", "must be a JSON object; each of its settings also has a variable of its own: "),
+        ("BROKER", '["s3cret"]', "must be a JSON object; each of its settings also has a variable of its own: "),
+        ("BROKER_TLS", "s3cret", 'must be a JSON object such as {"enabled": false}'),
+        ("BROKER", '{"password": ["s3cret"]}', "password: Input should be a valid string"),
+        ("BROKER_PORT", "s3cret", "Input should be a valid integer"),
+        ("BROKER_TLS_ENABLED", "true", "there is no such setting; broker has host, port, username,"),
+        ("BROKER_TLS", '{"on": 1}', "there is no such setting; broker.tls has enabled, ca_certs, certfile, keyfile"),
+        ("BROKER_HOTS", "s3cret", "there is no such setting; broker has host, port, username,"),
+        ("INGRESS_TOPICS", '["s3cret', "must be names separated by commas or a JSON list"),
+        ("LOGGING_LEVEL", "s3cret", "Input should be 'debug', 'info', 'warning' or 'error'"),
+        ("DELIVERY", "3", "IOT_DATA_BRIDGE_DELIVERY_TRIES, IOT_DATA_BRIDGE_DELIVERY_BACKOFF"),
+        ("BRIDGE_ID", "a/b", "must be 1 to 64 letters"),
+    ],
+)
+def test_a_variable_that_cannot_work_is_named_with_what_is_expected(
+    path: Path, name: str, value: str, complaint: str
+) -> None:
+    path.write_text("broker: {port: 1884}")
+    variable = f"IOT_DATA_BRIDGE_{name}"
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path, {variable: value})
+    text = str(caught.value)
+    assert text.startswith((f"{variable}: ", f"{variable}.")), text
+    assert complaint in text
+    assert "s3cret" not in text
+
+
+def test_a_complaint_about_the_file_does_not_blame_a_variable_that_is_fine(path: Path) -> None:
+    path.write_text("broker: {port: 0}")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path, {"IOT_DATA_BRIDGE_BROKER_HOST": "a"})
+    assert str(caught.value).startswith(f"{path}: broker.port: ")
+
+
 def test_a_missing_file_is_named(path: Path) -> None:
     with pytest.raises(SettingsError, match=r"bridge\.yaml: cannot be read"):
         load_settings(path, {})

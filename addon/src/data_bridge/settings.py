@@ -18,6 +18,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from data_bridge.catalogs.documents import CatalogError, parse, read_text
@@ -35,7 +36,13 @@ def _separated(value: object) -> object:
     """Read `a, b` as a list, as people write one in an environment variable, and `["a", "b"]`, as programs do."""
     if not isinstance(value, str):
         return value
-    return json.loads(value) if value.lstrip().startswith("[") else [part.strip() for part in value.split(",")]
+    if not value.lstrip().startswith("["):
+        return [part.strip() for part in value.split(",")]
+    try:
+        listed: object = json.loads(value)
+    except json.JSONDecodeError:
+        raise ValueError("must be names separated by commas or a JSON list") from None
+    return listed
 
 
 type Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -302,19 +309,68 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
         if environment is not None:
             os.environ.clear()
             os.environ.update(environment)
+        given = {name.upper(): value for name, value in os.environ.items() if value}
+        _check_sections(Settings, ENVIRONMENT_PREFIX, given)
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        where = f"{path}: " if path else ""
-        lines = [
-            where + ".".join(map(str, each["loc"] or ("settings",))) + ": " + each["msg"].removeprefix("Value error, ")
-            for each in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
-        raise SettingsError("\n".join(lines)) from None
+        complaints = error.errors(include_url=False, include_input=False, include_context=False)
+        raise SettingsError("\n".join(_complaint(each, path, given) for each in complaints)) from None
     finally:
         if environment is not None:
             os.environ.clear()
             os.environ.update(saved)
     return _anchored(settings, path.parent if path is not None else Path())
+
+
+def _check_sections(model: type[BaseModel], prefix: str, given: Mapping[str, str]) -> None:
+    """Refuse a section that is given as a whole in one environment variable and is no JSON object.
+
+    Raises:
+        SettingsError: with the variable and what it takes.
+    """
+    for name, field in model.model_fields.items():
+        section = field.annotation
+        if not isinstance(section, type) or not issubclass(section, BaseModel):
+            continue
+        variable = f"{prefix}{name}".upper()
+        _check_sections(section, f"{variable}_", given)
+        if variable not in given:
+            continue
+        try:
+            document = json.loads(given[variable])
+        except json.JSONDecodeError:
+            document = None
+        if not isinstance(document, dict):
+            raise SettingsError(f"{variable}: {_section_text(model, section, variable)}")
+
+
+def _section_text(model: type[BaseModel], section: type[BaseModel], variable: str) -> str:
+    if model is not Settings:
+        name, field = next(iter(section.model_fields.items()))
+        return f"must be a JSON object such as {json.dumps({name: field.default})}"
+    variables = ", ".join(f"{variable}_{name.upper()}" for name in section.model_fields)
+    return f"must be a JSON object; each of its settings also has a variable of its own: {variables}"
+
+
+def _complaint(error: ErrorDetails, path: Path | None, given: Mapping[str, str]) -> str:
+    """Return a complaint with the environment variable that caused it, or with the setting's name in the file."""
+    place = [str(part) for part in error["loc"]]
+    text = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        section: type[BaseModel] = Settings
+        for name in place[:-1]:
+            inner = section.model_fields[name].annotation
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                section = inner
+        whose = ".".join(place[:-1]) or "a bridge"
+        text = f"there is no such setting; {whose} has {', '.join(section.model_fields)}"
+    # The longest name first: the more special variable wins.
+    for length in range(len(place), 0, -1):
+        variable = f"{ENVIRONMENT_PREFIX}{'_'.join(place[:length])}".upper()
+        if variable in given:
+            return f"{'.'.join([variable, *place[length:]])}: {text}"
+    where = f"{path}: " if path else ""
+    return f"{where}{'.'.join(place) or 'settings'}: {text}"
 
 
 def _anchored(settings: Settings, folder: Path) -> Settings:
