@@ -15,12 +15,15 @@ from data_bridge.commands import Answer, CommandContext, CommandError, Commands
 from data_bridge.dead_letter_writer import DeadLetterWriter
 from data_bridge.dead_letters import DeadLetterStore
 from data_bridge.health import INTERVAL_SECONDS, write_health
+from data_bridge.layers.compiled import CompiledCatalog
 from data_bridge.layers.undelivered import Undelivered
 from data_bridge.logs import LimitedLog, get_logger
 from data_bridge.metrics import Metrics
 from data_bridge.periodic import Periodic
 from data_bridge.pipeline import Pipeline
+from data_bridge.reasons import Reason
 from data_bridge.retained_states import RetainedStates
+from data_bridge.session_filters import SessionFilters
 from data_bridge.settings import Settings
 
 _LOG = get_logger("data_bridge")
@@ -43,11 +46,12 @@ class Bridge:
         self._settings = settings
         self._topics = settings.own_topics
         self._stopping = asyncio.Event()
-        self._link = BrokerLink(settings, self._connected, self._disconnected)
+        self._link = BrokerLink(settings, self._connected, self._disconnected, self._unhandled)
         self._connection = self._link.connection
         self._catalogs = CatalogStore(settings.catalog_files(), settings.data_directory / "last-good-catalog.json")
         loaded = self._catalogs.start()
         self._refused_at_start = loaded.refused
+        self._filters = SessionFilters(settings.data_directory / "subscriptions.json")
         self._reloading = asyncio.Lock()
         self._limited = LimitedLog(self._say_skipped)
         self._limited_letters = LimitedLog(self._say_dead_letter)
@@ -88,6 +92,7 @@ class Bridge:
         try:
             await asyncio.to_thread(self._pipeline.open)
             self._report_start()
+            self._want(self._pipeline.catalog)
             # Before the connection: a session that was kept sends what waits at once, and it must find its handlers.
             self._retained.listen()
             self._connection.route(self._topics.command, self._receive_command, 1)
@@ -142,7 +147,11 @@ class Bridge:
         self._limited.flush(everything=True)
         self._limited_letters.flush(everything=True)
         self._announcer.goodbye()
+        was_connected = self._link.connected
         await self._link.disconnect()
+        if was_connected:
+            # The broker read our goodbye after what each connection begins with.
+            self._note_filters(self._filters.end_left)
         self._pipeline.transport.close()
         await self._letters.close()
         self._settings.health_path.unlink(missing_ok=True)
@@ -152,6 +161,8 @@ class Bridge:
 
     def _connected(self) -> None:
         _LOG.info("connected", host=self._settings.broker.host, port=self._settings.broker.port)
+        for each in self._filters.left:
+            self._connection.unsubscribe(each)
         self._announcer.announce(self._pipeline.states.values())
         if self._refused_at_start is not None:
             self._say_refused(self._refused_at_start)
@@ -162,6 +173,20 @@ class Bridge:
         if not self._stopping.is_set():
             _LOG.warning("disconnected", reason=reason)
         self._write_health()
+
+    def _unhandled(self, topic: str) -> None:
+        # Our own states come back for a moment after those of an earlier run were read.
+        if not topic.startswith(f"{self._topics.root}/"):
+            self._pipeline.skips.note(Reason.UNSUBSCRIBED, f"no rule of this catalog reads {topic}")
+
+    def _want(self, catalog: CompiledCatalog) -> None:
+        self._note_filters(lambda: self._filters.want([*self._settings.ingress.topics, *catalog.filters]))
+
+    def _note_filters(self, note: Callable[[], None]) -> None:
+        try:
+            note()
+        except OSError as error:
+            _LOG.warning("subscriptions_not_kept", error=str(error))
 
     # ------------------------------------------------------------ again and again
 
@@ -215,6 +240,8 @@ class Bridge:
         async with self._reloading:
             loaded = await asyncio.to_thread(self._catalogs.load)
             ready = await asyncio.to_thread(self._pipeline.prepare, loaded.catalog)
+            # Before they are subscribed.
+            await asyncio.to_thread(self._want, ready.compiled)
             self._pipeline.swap(ready)
             self._announcer.use(ready.announcement.payload, ready.states.keys())
             self._announcer.announce_catalog()

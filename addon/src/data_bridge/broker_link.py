@@ -41,11 +41,18 @@ def connection_settings(settings: Settings) -> MQTTConfig:
 class BrokerLink:
     """One MQTT client with the bridge's last will."""
 
-    def __init__(self, settings: Settings, connected: Callable[[], None], disconnected: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        connected: Callable[[], None],
+        disconnected: Callable[[str], None],
+        unhandled: Callable[[str], None],
+    ) -> None:
         self.connection = MQTTProtocol(connection_settings(settings))
         self.connection.set_will(settings.own_topics.availability, OFFLINE, 1, True)
         self.connection.callbacks.connected = connected
         self.connection.callbacks.disconnected = disconnected
+        self.connection.callbacks.unhandled = unhandled
 
     @property
     def connected(self) -> bool:

@@ -23,10 +23,17 @@ class Reason(StrEnum):
     NO_TRANSPORT = "no_transport"  # the device is reached over a transport that is not there
     REFUSED = "refused"  # the broker refused a delivery, every time it was tried
     STOPPED = "stopped"  # the bridge stopped before the broker confirmed
+    UNSUBSCRIBED = "unsubscribed"  # came by a subscription that an earlier catalog left with the broker
     INTERNAL_ERROR = "internal_error"  # a fault of the bridge itself, met by this message
 
 
-INPUT_REASONS = frozenset(Reason) - {Reason.DUPLICATE, Reason.NO_TRANSPORT, Reason.REFUSED, Reason.STOPPED}
+INPUT_REASONS = frozenset(Reason) - {
+    Reason.DUPLICATE,
+    Reason.NO_TRANSPORT,
+    Reason.REFUSED,
+    Reason.STOPPED,
+    Reason.UNSUBSCRIBED,
+}
 """Why an input may be skipped: what `dead_letters.keep` may name."""
 
 LOSES_DATA = INPUT_REASONS - {Reason.NULL_VALUE}

@@ -1,4 +1,4 @@
-"""Where a client stands, and who is told when that changes."""
+"""Where a client stands, and who is told when that changes or what nobody wanted comes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,16 +17,19 @@ class ConnectionState(StrEnum):
 
 @dataclass(slots=True)
 class StateCallbacks:
-    """Who is told when the connection changes; each is called in the network loop.
+    """Who is told of the connection; each is called in the network loop.
 
     Attributes:
         connected: the broker has accepted the client, at first or again.
         disconnected: the connection has ended, with the reason.
         reconnecting: (attempt, seconds): the next attempt comes after so long.
         gave_up: `max_reconnect_attempts` have failed; with the last reason.
+        unhandled: a message came that no callback wanted, with its topic. A session that the broker kept may hold
+            subscriptions of an earlier program.
     """
 
     connected: Callable[[], None] | None = None
     disconnected: Callable[[str], None] | None = None
     reconnecting: Callable[[int, float], None] | None = None
     gave_up: Callable[[str], None] | None = None
+    unhandled: Callable[[str], None] | None = None

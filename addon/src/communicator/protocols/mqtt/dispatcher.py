@@ -18,13 +18,23 @@ _logger = logging.getLogger(__name__)
 class Dispatcher:
     """Calls callbacks, routes and observers in the network loop, never with the lock held."""
 
-    def __init__(self, lock: threading.RLock, counters: Counters, acknowledge: Callable[[bytes, int], None]) -> None:
-        """Make it with what tells the broker, called with the lock: (packet identifier in two bytes, QoS)."""
+    def __init__(
+        self,
+        lock: threading.RLock,
+        counters: Counters,
+        acknowledge: Callable[[bytes, int], None],
+        unhandled: Callable[[str], None],
+    ) -> None:
+        """Make it with what tells the broker, called with the lock: (packet identifier in two bytes, QoS).
+
+        `unhandled(topic)` is told, without it, of each message that nobody wanted.
+        """
         self.subscriptions = Subscriptions()
         self.deliveries = Deliveries(acknowledge)
         self._lock = lock
         self._counters = counters
         self._tell_broker = acknowledge
+        self._unhandled = unhandled
         self._repeated = 0
 
     def recipients(self, topic_bytes: bytes, identifiers: Sequence[int] = ()) -> Recipients:
@@ -79,6 +89,7 @@ class Dispatcher:
             self._observe(recipients, payload, command, properties)
         elif not routes and not recipients.callbacks:
             self._counters.unhandled += 1
+            self._unhandled(topic)
         if qos and not routes:
             with self._lock:
                 if self.deliveries:

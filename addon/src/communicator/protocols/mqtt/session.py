@@ -56,7 +56,7 @@ class Session:
         self.lock = threading.RLock()
         self.counters = Counters()
         self.outbox = Outbox(config.publish_queue_maxsize)
-        self.dispatcher = Dispatcher(self.lock, self.counters, self._send_acknowledgement)
+        self.dispatcher = Dispatcher(self.lock, self.counters, self._send_acknowledgement, self._tell_unhandled)
         self.received: dict[bytes, bool] = {}  # QoS 2 messages not released yet: packet identifier -> PUBREC sent
         self.callbacks = StateCallbacks()
         self.state = ConnectionState.DISCONNECTED
@@ -509,6 +509,9 @@ class Session:
         if session_present:
             for start in range(0, len(ended), FILTERS_A_PACKET):
                 link.unsubscribe(ended[start : start + FILTERS_A_PACKET], self._request((), None))
+
+    def _tell_unhandled(self, topic: str) -> None:
+        self._call(self.callbacks.unhandled, topic)
 
     def _call[*Arguments](self, callback: Callable[[*Arguments], None] | None, *arguments: *Arguments) -> None:
         if callback is None:
