@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_bridge.catalogs.casts import Value
 from data_bridge.catalogs.catalog import Catalog
 from data_bridge.catalogs.loader import load
 from data_bridge.catalogs.sources import CatalogFiles
+from data_bridge.layers.compiled import Route, encode
 from data_bridge.layers.undelivered import Undelivered
 from data_bridge.logs import LimitedLog
 from data_bridge.pipeline import Pipeline
@@ -520,6 +522,23 @@ async def test_a_topic_goes_on_after_a_message_that_became_a_dead_letter(bridge:
     ((_, on_stored),) = bridge.letters
     on_stored()
     assert [each.payload for each in bridge.connection.take()] == [b'{"object":"Plain","value":"2"}']
+
+
+async def test_a_message_that_meets_a_fault_does_not_keep_its_topic_waiting(
+    bridge: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(route: Route, value: Value) -> bytes:
+        if value != "1":
+            raise RuntimeError("a bug")
+        return encode(route, value)
+
+    bridge.raw(b"0", "plain/x")
+    monkeypatch.setattr("data_bridge.layers.transport.encode", fail)
+    for value in (b"2", b"1"):
+        bridge.raw(value, "plain/x")
+    bridge.connection.take()[0].answer(0)
+    assert [each.payload for each in bridge.connection.take()] == [b'{"object":"Plain","value":"1"}']
+    assert [letter.reason for letter, _ in bridge.letters] == [Reason.INTERNAL_ERROR]
 
 
 async def test_a_topics_order_may_be_given_up_for_speed(make: MakeHarness) -> None:

@@ -146,6 +146,8 @@ class Transport:
         """
         remaining = sum(len(route.outputs) for route, _ in mapped)
         pending = Pending(identity, trace_id, delivery, started, remaining)
+        # First of all: a fault that it meets may cost this message, but not the turn of those behind it.
+        tokens = self._encode(pending, mapped)
         if then is not None:
             pending.call_back(then)
         if key is not None:
@@ -154,11 +156,11 @@ class Transport:
         if identity is not None:
             self.in_flight[identity] = pending
         if trace_id:
-            now = not self._ordered or self._traces.take(trace_id, pending, mapped)
+            now = not self._ordered or self._traces.take(trace_id, pending, tokens)
         else:
-            now = topic is None or self._topics.take(topic, pending, mapped)
+            now = topic is None or self._topics.take(topic, pending, tokens)
         if now:
-            self._send(pending, mapped)
+            self._send(tokens)
         else:
             self._backpressure.hold(self._held)
 
@@ -173,11 +175,8 @@ class Transport:
 
         pending.call_back(done)
 
-    def _send_held(self, pending: Pending, mapped: Mapped) -> None:
-        self._backpressure.hold(self._held)
-        self._send(pending, mapped)
-
-    def _send(self, pending: Pending, mapped: Mapped) -> None:
+    def _encode(self, pending: Pending, mapped: Mapped) -> list[Token]:
+        tokens: list[Token] = []
         for route, value in mapped:
             plain = encode(route, value)
             for output in route.outputs:
@@ -189,11 +188,20 @@ class Transport:
                     if not state.dirty:
                         state.dirty = True
                         self.changed.append(state)
-                token = (pending, output, payload, route.object, 1)
-                if output.prepared is None:
-                    self._give_up(token, Reason.NO_TRANSPORT, "the device is reached over SignalR only")
-                elif not self._submit(output.prepared, token):
-                    self._backpressure.add(token)
+                tokens.append((pending, output, payload, route.object, 1))
+        return tokens
+
+    def _send_held(self, tokens: list[Token]) -> None:
+        self._backpressure.hold(self._held)
+        self._send(tokens)
+
+    def _send(self, tokens: list[Token]) -> None:
+        for token in tokens:
+            prepared = token[1].prepared
+            if prepared is None:
+                self._give_up(token, Reason.NO_TRANSPORT, "the device is reached over SignalR only")
+            elif not self._submit(prepared, token):
+                self._backpressure.add(token)
 
     def _submit(self, prepared: PreparedPublish, token: Token) -> bool:
         if token[1].qos:

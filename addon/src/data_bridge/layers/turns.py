@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from data_bridge.layers.pending import Mapped, Pending
+from data_bridge.layers.pending import Pending, Token
 
 
 class Turns:
@@ -12,15 +12,15 @@ class Turns:
 
     __slots__ = ("_free", "_passing", "_send", "_waiting", "held")
 
-    def __init__(self, send: Callable[[Pending, Mapped], None]) -> None:
-        """Make it with what sends a message that had to wait, once its turn has come."""
+    def __init__(self, send: Callable[[list[Token]], None]) -> None:
+        """Make it with what sends the deliveries of a message that had to wait, once its turn has come."""
         self.held = 0
         self._send = send
-        self._waiting: dict[str, deque[tuple[Pending, Mapped]] | None] = {}
+        self._waiting: dict[str, deque[list[Token]] | None] = {}
         self._free: deque[str] = deque()
         self._passing = False
 
-    def take(self, key: str, pending: Pending, mapped: Mapped) -> bool:
+    def take(self, key: str, pending: Pending, tokens: list[Token]) -> bool:
         """Give a message its turn: True when that is now, so that the caller sends it."""
         pending.end_turn = partial(self._give_back, key)
         if key not in self._waiting:
@@ -29,7 +29,7 @@ class Turns:
         queue = self._waiting[key]
         if queue is None:
             queue = self._waiting[key] = deque()
-        queue.append((pending, mapped))
+        queue.append(tokens)
         self.held += 1
         return False
 
@@ -51,6 +51,6 @@ class Turns:
         if not queue:
             del self._waiting[key]
             return
-        pending, mapped = queue.popleft()
+        tokens = queue.popleft()
         self.held -= 1
-        self._send(pending, mapped)
+        self._send(tokens)
