@@ -342,6 +342,22 @@ async def test_a_part_that_fails_does_not_stop_the_rest(bridge: Harness) -> None
     assert bridge.skipped == {"cast_failed": 1}
 
 
+async def test_a_part_that_would_be_lost_is_stored_before_the_message_is_acknowledged(bridge: Harness) -> None:
+    delivery = bridge.raw(b'{"data":{"temperature":"warm","humidity":40}}', "sensors/hall/climate")
+    ((letter, on_stored),) = bridge.letters
+    assert (letter.reason, letter.object, letter.device) == (Reason.CAST_FAILED, "hall.Temperature", "")
+    bridge.connection.take()[0].answer(0)
+    assert bridge.connection.acknowledged == []
+    on_stored()
+    assert bridge.connection.acknowledged == [delivery]
+
+
+async def test_a_part_that_is_not_there_is_only_counted(bridge: Harness) -> None:
+    bridge.raw(b'{"data":{"humidity":40}}', "sensors/hall/climate")
+    assert bridge.skipped == {"missing_field": 1}
+    assert bridge.letters == []
+
+
 @pytest.mark.parametrize(
     ("topic", "payload", "reason"),
     [

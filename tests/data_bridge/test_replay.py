@@ -4,7 +4,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -214,6 +214,24 @@ async def test_keys_of_one_trace_are_replayed_each(tmp_path: Path) -> None:
             "replayed": 1,
             "already_delivered": 1,
         }
+
+
+async def test_of_a_part_only_that_part_is_replayed(tmp_path: Path) -> None:
+    async with opened(tmp_path) as letters:
+        part = replace(unusable(b'{"temperature":5,"humidity":40}', "sensors/a/climate"), object="Humidity")
+        assert await letters.replay(part) == {"replayed": 1}
+        assert [each.payload for each in letters.connection.sent] == [b'{"object":"Humidity","value":40}']
+
+
+async def test_the_part_that_fails_again_takes_the_place_of_the_whole(tmp_path: Path) -> None:
+    async with opened(tmp_path) as letters:
+        whole = unusable(b'{"temperature":5,"humidity":"wet"}', "sensors/a/climate")
+        assert await letters.replay(whole) == {"failed_again": 1}
+        assert [each.payload for each in letters.connection.take()] == [b'{"object":"Temperature","value":5.0}']
+        assert [(each.letter.object, each.letter.attempts) for each in letters.left] == [("Humidity", 1)]
+        assert await letters.again() == {"failed_again": 1}
+        assert letters.connection.take() == []
+        assert [(each.letter.object, each.letter.attempts) for each in letters.left] == [("Humidity", 2)]
 
 
 async def test_an_ingress_topic_may_have_wildcards(tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ class Pipeline:
             self.transport,
             self.skips.reject,
             self.skips.note,
+            self.skips.part,
             ordered=by_key,
             topics_ordered=settings.delivery.topic_order,
         )

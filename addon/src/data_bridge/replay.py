@@ -15,6 +15,7 @@ from data_bridge.dead_letters import DeadLetter
 from data_bridge.layers.input import identity_by_key, open_envelope, trace_of
 from data_bridge.layers.mapping import Refusal, apply_topic_rule, document_of, find_envelope
 from data_bridge.layers.pending import Mapped
+from data_bridge.layers.undelivered import Undelivered
 from data_bridge.pipeline import Pipeline
 from data_bridge.reasons import Reason
 from data_bridge.settings import Settings
@@ -84,7 +85,7 @@ class Replay:
     def _send_input(self, each: DeadLetter, settle: Callable[[Outcome], None]) -> None:
         transport, seen = self._pipeline.transport, self._pipeline.deduplication
         try:
-            identity, trace_id, mapped = self._map(each)
+            identity, trace_id, mapped, parts = self._map(each)
         except Refusal as refusal:
             letter = replace(
                 each.letter,
@@ -103,17 +104,17 @@ class Replay:
         success = Outcome.REPLAYED if under_way is None else Outcome.ALREADY_DELIVERED
 
         def then(delivered: bool) -> None:
-            # What the broker refused is a letter of its own by now.
-            outcome = success if delivered else Outcome.FAILED_AGAIN
+            # What the broker refused, and what is no use now either, is a letter of its own by now.
+            outcome = success if delivered and not parts else Outcome.FAILED_AGAIN
             self._letters.remove(each.id, lambda: settle(outcome))
 
         if under_way is not None:
             under_way.call_back(then)
         else:
-            transport.deliver_all(mapped, identity, trace_id, 0, perf_counter_ns(), then)
+            transport.deliver_all(mapped, identity, trace_id, 0, perf_counter_ns(), then, parts=parts)
 
-    def _map(self, each: DeadLetter) -> tuple[str, str, Mapped]:
-        """Return identity, trace id and values of an input.
+    def _map(self, each: DeadLetter) -> tuple[str, str, Mapped, list[Undelivered]]:
+        """Return identity, trace id and values of an input, and letters of the parts that are no use now either.
 
         Raises:
             Refusal: it is no use now either.
@@ -126,9 +127,9 @@ class Replay:
             detail = f"{len(letter.payload)} bytes, more than the allowed {ingress.maximum_bytes}"
             raise Refusal(Reason.TOO_LARGE, detail)
         if ingress.carries(letter.topic):
-            return self._map_envelope(each)
+            return *self._map_envelope(each), []
         # Without a trace id it is known by its letter: a bridge that is killed now does not deliver it twice.
-        return f"dead letter {each.id} of {each.stored}", "", self._map_topic(each)
+        return f"dead letter {each.id} of {each.stored}", "", *self._map_topic(each)
 
     def _map_envelope(self, each: DeadLetter) -> tuple[str, str, Mapped]:
         try:
@@ -143,18 +144,24 @@ class Replay:
         identity = identity_by_key(trace_id, body) if self._by_key else trace_id
         return identity, trace_id, [(rule.route, value)]
 
-    def _map_topic(self, each: DeadLetter) -> Mapped:
+    def _map_topic(self, each: DeadLetter) -> tuple[Mapped, list[Undelivered]]:
         letter = each.letter
         document = document_of(letter.payload)
         mapped: Mapped = []
-        refusals: list[Refusal] = []
+        refused: list[tuple[str, Refusal]] = []
         for rule in self._pipeline.catalog.topic_rules(letter.topic):
-            try:
-                mapped.append(apply_topic_rule(rule, document))
-            except Refusal as refusal:
-                refusals.append(refusal)
+            # Of a message whose other parts were delivered, only this one is left.
+            if letter.object in ("", rule.object):
+                try:
+                    mapped.append(apply_topic_rule(rule, document))
+                except Refusal as refusal:
+                    refused.append((rule.object, refusal))
         if not mapped:
-            raise refusals[0] if refusals else Refusal(Reason.UNKNOWN_KEY, f"no rule for the topic {letter.topic}")
-        for each_refusal in refusals:
-            self._pipeline.skips.note(each_refusal.reason, each_refusal.detail)
-        return mapped
+            raise refused[0][1] if refused else Refusal(Reason.UNKNOWN_KEY, f"no rule for the topic {letter.topic}")
+        attempts = letter.attempts + 1
+        parts = [
+            replace(letter, reason=why.reason, detail=why.detail, object=name, attempts=attempts)
+            for name, why in refused
+            if why.reason is not Reason.MISSING_FIELD
+        ]
+        return mapped, parts

@@ -67,6 +67,22 @@ class Skips:
             self.not_kept += 1
         self._answer(delivery)
 
+    def part(
+        self, reason: Reason, detail: str, topic: str, payload: bytes, delivery: int, name: str
+    ) -> Undelivered | None:
+        """Skip the part of a message that is the object `name`; return the letter to store for it, if there is one.
+
+        A field that is missing is none: messages of several kinds may share a topic.
+        """
+        self.note(reason, detail)
+        if reason is Reason.MISSING_FIELD or reason not in self._limits.reasons:
+            return None
+        if not self._may_keep(reason, len(payload), delivery):
+            self.not_kept += 1
+            return None
+        self.kept += 1
+        return Undelivered(reason, detail, "", "", name, topic, 1, False, payload, 0)
+
     def _keep(self, letter: Undelivered, delivery: int) -> None:
         size = len(letter.payload)
         self._bytes_waiting += size

@@ -8,6 +8,7 @@ from data_bridge.layers.compiled import CompiledCatalog, EnvelopeRule, Route, To
 from data_bridge.layers.pending import Mapped
 from data_bridge.layers.redeliveries import Key
 from data_bridge.layers.transport import Transport
+from data_bridge.layers.undelivered import Undelivered
 from data_bridge.reasons import Reason
 
 EQUIP_TAG = "Equip.Tag"
@@ -38,6 +39,15 @@ class Note(Protocol):
         """Count it."""
 
 
+class Part(Protocol):
+    """What to do with an object's part of a message that cannot be used while the rest can, and is lost without it."""
+
+    def __call__(
+        self, reason: Reason, detail: str, topic: str, payload: bytes, delivery: int, name: str
+    ) -> Undelivered | None:
+        """Count it, and return the letter to store for the object `name`, if there is one."""
+
+
 class Mapping:
     """Looks up the rule, casts the value, and hands both to the transport."""
 
@@ -47,6 +57,7 @@ class Mapping:
         transport: Transport,
         reject: Reject,
         note: Note,
+        part: Part,
         *,
         ordered: bool,
         topics_ordered: bool,
@@ -58,6 +69,7 @@ class Mapping:
         self._deliver_unanswered = transport.deliver_unanswered
         self._reject = reject
         self._note = note
+        self._part = part
         self._ordered = ordered
         self._topics_ordered = topics_ordered
 
@@ -102,23 +114,25 @@ class Mapping:
     ) -> None:
         """Map what the topic's rules find in a message; one that fails does not stop the others."""
         mapped: Mapped = []
-        first: Refusal | None = None
+        refused: list[tuple[TopicRule, Refusal]] = []
         for rule in self.catalog.topic_rules(topic):
             try:
                 mapped.append(apply_topic_rule(rule, document))
             except Refusal as refusal:
-                if first is not None or mapped:
-                    self._note(refusal.reason, refusal.detail)
-                else:
-                    first = refusal
+                refused.append((rule, refusal))
         if not mapped:
-            refused = first or Refusal(Reason.UNKNOWN_KEY, f"no rule for the topic {topic}")
-            self._reject(refused.reason, refused.detail, topic, payload, delivery, "")
+            first = refused[0][1] if refused else Refusal(Reason.UNKNOWN_KEY, f"no rule for the topic {topic}")
+            self._reject(first.reason, first.detail, topic, payload, delivery, "")
+            for _, each in refused[1:]:
+                self._note(each.reason, each.detail)
             return
-        if first is not None:
-            self._note(first.reason, first.detail)
+        parts: list[Undelivered] = []
+        for rule, each in refused:
+            letter = self._part(each.reason, each.detail, topic, payload, delivery, rule.object)
+            if letter is not None:
+                parts.append(letter)
         self._transport.deliver_all(
-            mapped, None, "", delivery, started, key=key, topic=topic if self._topics_ordered else None
+            mapped, None, "", delivery, started, key=key, topic=topic if self._topics_ordered else None, parts=parts
         )
 
 

@@ -1,7 +1,7 @@
 """The transport layer: sends what was mapped, and answers for every message until its last delivery is safe."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 
 from orjson import dumps
@@ -138,13 +138,15 @@ class Transport:
         then: Callable[[bool], None] | None = None,
         key: Key | None = None,
         topic: str | None = None,
+        parts: Sequence[Undelivered] = (),
     ) -> None:
         """Send all values of one message, whatever their routes need; each route must have an output.
 
         `key` is what a message without an identity has when it is sent again. One without a trace id waits for those
-        before it of the same `topic`, if that is given.
+        before it of the same `topic`, if that is given. `parts` are letters of what the message held besides: it is
+        done when they are stored too.
         """
-        remaining = sum(len(route.outputs) for route, _ in mapped)
+        remaining = sum(len(route.outputs) for route, _ in mapped) + len(parts)
         pending = Pending(identity, trace_id, delivery, started, remaining)
         # First of all: a fault that it meets may cost this message, but not the turn of those behind it.
         tokens = self._encode(pending, mapped)
@@ -163,6 +165,8 @@ class Transport:
             self._send(tokens)
         else:
             self._backpressure.hold(self._held)
+        for part in parts:
+            self._dead_letter(part, lambda: self._delivered(pending))
 
     def _watch_for(self, key: Key, pending: Pending) -> None:
         redeliveries = self.redeliveries

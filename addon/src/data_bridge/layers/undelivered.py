@@ -10,7 +10,8 @@ from data_bridge.reasons import Reason
 class Undelivered:
     """Something that could not be delivered or used, with all that is needed to try it again.
 
-    A delivery has a `device`; an input that no rule could use has none, and `topic` is where it came from.
+    A delivery has a `device`; an input that no rule could use has none, and `topic` is where it came from. With an
+    `object` it is only that object's part of the input that could not be used.
     """
 
     reason: Reason
