@@ -64,6 +64,46 @@ async def test_messages_and_acknowledgements_travel_on_the_loop(client: MQTTProt
     assert threading.active_count() <= threads + 1
 
 
+async def test_what_many_messages_put_off_is_done_once_for_a_read_and_on_the_loop(client: MQTTProtocol) -> None:
+    """Each message must be answered, and the answers of one read leave together."""
+    batches: list[list[int]] = []
+    deliveries: list[int] = []
+
+    def answer() -> None:
+        assert threading.current_thread() is threading.main_thread()
+        batches.append(deliveries.copy())
+        client.acknowledge_all(deliveries)
+        deliveries.clear()
+
+    def take(_topic: str, _payload: bytes, delivery: int) -> None:
+        if not deliveries:
+            client.before_write(answer)
+        deliveries.append(delivery)
+
+    client.route("in", take)
+    await client.connect_async()
+    for number in range(500):
+        client.publish("in", str(number), qos=1)
+    await until(lambda: sum(map(len, batches)) == 500 and client.statistics().unacknowledged == 0)
+    assert all(batches)
+    assert len(batches) < 500
+    assert client.statistics().stale_acknowledgements == 0
+
+
+async def test_what_is_put_off_without_a_connection_is_done_all_the_same(
+    client: MQTTProtocol, broker: Mosquitto
+) -> None:
+    done: list[str] = []
+    await client.connect_async()
+    await asyncio.to_thread(broker.kill)
+    await until(lambda: not client.is_connected)
+    client.before_write(lambda: done.append("while the broker is away"))
+    await until(lambda: done == ["while the broker is away"])
+    client.before_write(lambda: done.append("at the end"))
+    await client.disconnect_async()
+    assert done == ["while the broker is away", "at the end"]
+
+
 async def test_other_tasks_live_during_a_flood(client: MQTTProtocol) -> None:
     seen = 0
 

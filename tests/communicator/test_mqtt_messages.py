@@ -2,6 +2,7 @@
 
 import pytest
 
+from development.mosquitto import Mosquitto
 from tests.communicator.waiting import Collected, MakeClient, Messages, wait_for
 
 
@@ -48,3 +49,15 @@ def test_prepared_messages_tell_their_token_and_reason_code(make_client: MakeCli
         )
     assert acknowledged.wait(200) == [(f"trace-{number}", 0) for number in range(200)]
     assert [payload for _, payload in messages.wait(200)] == [str(number).encode() for number in range(200)]
+
+
+def test_what_is_put_off_in_the_thread_is_done_before_it_writes(broker: Mosquitto, make_client: MakeClient) -> None:
+    client = make_client()
+    done: Collected[str] = Collected()
+    client.connect()
+    client.before_write(lambda: done.add("connected"))
+    assert done.wait(1) == ["connected"]
+    broker.kill()
+    wait_for(lambda: not client.is_connected)
+    client.before_write(lambda: done.add("without a connection"))
+    assert done.wait(2) == ["connected", "without a connection"]

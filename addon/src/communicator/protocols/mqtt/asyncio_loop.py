@@ -125,6 +125,7 @@ class AsyncioLoop:
         link = self._link
         if link is None:
             self._scheduled = False
+            self._session.about_to_write()
             self._stirred.set()
             return
         try:
@@ -142,6 +143,7 @@ class AsyncioLoop:
         # With a continuation on its way, whatever else calls here would be a second turn in one round of the loop.
         if not self._continuing and (read or link.pending) and link.is_open():
             more = link.receive(NETWORK_FRAMES_A_TURN)
+        self._session.about_to_write()
         self._scheduled = False
         link.flush()
         self._watch(link)

@@ -39,16 +39,17 @@ class Deliveries:
 
     def acknowledge(self, token: int) -> bool:
         """Acknowledge one message; False when the token is stale or was used before."""
-        if token < self._first or token >= self._first + len(self._waiting) or token in self._acknowledged:
-            return False
-        if self._shares and (left := self._shares.get(token, 1) - 1):
-            self._shares[token] = left
-            return True
-        self._shares.pop(token, None)
-        if token != self._first:
-            self._acknowledged.add(token)
-            return True
         acknowledged = self._acknowledged
+        if token < self._first or token >= self._first + len(self._waiting) or token in acknowledged:
+            return False
+        if self._shares:
+            if left := self._shares.get(token, 1) - 1:
+                self._shares[token] = left
+                return True
+            self._shares.pop(token, None)
+        if token != self._first:
+            acknowledged.add(token)
+            return True
         while True:
             self._first += 1
             self._send(*self._waiting.popleft())

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from paho.mqtt.properties import Properties
 
@@ -58,7 +58,7 @@ class Dispatcher:
         with self._lock:
             return self.subscriptions.find(topic_bytes, identifiers, key)
 
-    def deliver(  # noqa: C901 -- once for each message: a call costs more than a branch
+    def deliver(  # noqa: C901, PLR0912 -- once for each message: a call costs more than a branch
         self, recipients: Recipients, payload: bytes, command: int, identifier: bytes, properties: Properties | None
     ) -> None:
         """Call everybody who wants a message, and see to its acknowledgement; `command` is its PUBLISH's first byte."""
@@ -79,7 +79,9 @@ class Dispatcher:
                 self.failed(topic, error)
                 if delivery:
                     # Nobody else will, and without it the broker would stop sending.
-                    self.acknowledge(delivery)
+                    self.acknowledge((delivery,))
+        if recipients.only_routes:
+            return
         for callback in recipients.callbacks:
             try:
                 callback(topic, payload)
@@ -97,12 +99,15 @@ class Dispatcher:
                 else:
                     self._tell_broker(identifier, qos)
 
-    def acknowledge(self, delivery: int) -> bool:
-        """Acknowledge a delivery; False, and counted, when it is stale or was acknowledged before."""
+    def acknowledge(self, deliveries: Iterable[int]) -> bool:
+        """Acknowledge deliveries; False when all are stale or were acknowledged before. Each such one is counted."""
+        known = False
         with self._lock:
-            known = self.deliveries.acknowledge(delivery)
-            if not known:
-                self._counters.stale_acknowledgements += 1
+            for delivery in deliveries:
+                if self.deliveries.acknowledge(delivery):
+                    known = True
+                else:
+                    self._counters.stale_acknowledgements += 1
         return known
 
     def transmission(self, delivery: int) -> tuple[int, bool]:

@@ -79,6 +79,7 @@ class FastLink(Link):
         self._received = session.received
         self._aliases = TopicAliases(config.topic_alias_maximum)
         self._goodbye_reason: str | None = None
+        self._unanswered = False  # nothing was written since the last read, so that TCP has not acknowledged it
 
     # ------------------------------------------------------------------ the connection
 
@@ -149,9 +150,9 @@ class FastLink(Link):
     def receive(self, limit: int) -> bool:
         """Read once and handle up to `limit` packets; True when more of them are here already."""
         handled = 0
-        if self._held and not self._paused:
+        if self._held.waiting and not self._paused:
             handled = self._release_held(limit)
-            if self._held:
+            if self._held.waiting:
                 return not self._paused
         if not self.wants_read:
             return False
@@ -189,7 +190,7 @@ class FastLink(Link):
                 data = self._read_records(opened)
             elif isinstance(opened, socket.socket):
                 data = opened.recv(READ_BYTES)
-                self._acknowledge_quickly(opened)
+                self._unanswered = True
             else:
                 return b""
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -221,10 +222,11 @@ class FastLink(Link):
             return b"".join(records)
         return b"".join(records)
 
-    def _handle(self, data: bytes, limit: int) -> bool:  # noqa: C901 -- the hot loop: a call costs more than a branch
+    def _handle(self, data: bytes, limit: int) -> bool:  # noqa: C901, PLR0912 -- the hot loop: a call costs more than a branch
         position = 0
         end = len(data)
         more = False
+        session = self._session
         while end - position > 1:
             if limit <= 0:
                 more = True
@@ -233,10 +235,14 @@ class FastLink(Link):
             length = data[position + 1]
             body = position + 2
             if length > 0x7F:  # noqa: PLR2004 -- the continuation bit
-                decoded = decode_length(data, position + 1, end)
-                if decoded is None:
-                    break
-                length, body = decoded
+                if body < end and data[body] < 0x80:  # noqa: PLR2004 -- decode_length() without the call, for nearly all
+                    length = length & 0x7F | data[body] << 7
+                    body += 1
+                else:
+                    decoded = decode_length(data, position + 1, end)
+                    if decoded is None:
+                        break
+                    length, body = decoded
             following = body + length
             if following > end:
                 self._missing = following - end
@@ -244,19 +250,24 @@ class FastLink(Link):
             limit -= 1
             kind = command & 0xF0
             if kind == PUBLISH:
-                if self._paused or self._held:
+                if self._paused or self._held.waiting:
                     self._held.add(data[position:following])
                 else:
                     self._publish_received(data, command, body, following)
             elif kind == PUBACK:
-                self._check(length >= 2)  # noqa: PLR2004 -- the packet identifier
-                self._session.settled(data[body] << 8 | data[body + 1], data[body + 2] if length > 2 else 0)  # noqa: PLR2004
+                if length < 2:  # noqa: PLR2004 -- the packet identifier
+                    raise ProtocolDecodeError(_SHORT)
+                session.settled(data[body] << 8 | data[body + 1], data[body + 2] if length > 2 else 0)  # noqa: PLR2004
             elif kind in _QOS2:
-                self._check(length >= 2)  # noqa: PLR2004 -- the packet identifier
+                if length < 2:  # noqa: PLR2004 -- the packet identifier
+                    raise ProtocolDecodeError(_SHORT)
                 self._qos2(kind, data[body : body + 2], data[body + 2] if length > 2 else 0)  # noqa: PLR2004
             else:
                 self._hand_to_paho(command, data[body:following])
-            if self._fast.socket() is None or self._session.stopping:
+                if self._fast.socket() is None:
+                    self._missing = 0
+                    return False
+            if session.stopping:
                 # What is left was not acknowledged, so a kept session sends it again.
                 self._missing = 0
                 return False
@@ -264,26 +275,25 @@ class FastLink(Link):
         self._buffer = data[position:] if position else data
         return more
 
-    @staticmethod
-    def _check(right: bool) -> None:
-        if not right:
-            raise ProtocolDecodeError("a packet is shorter than its parts")
-
-    def _publish_received(self, data: bytes, command: int, body: int, following: int) -> None:
+    def _publish_received(  # noqa: C901 -- once for each message: a call costs more than a branch
+        self, data: bytes, command: int, body: int, following: int
+    ) -> None:
         start = body + 2
-        self._check(start <= following)
+        # What lies beyond the packet's end is refused below; beyond the data's it is an IndexError.
         position = start + (data[body] << 8 | data[body + 1])
         topic_bytes = data[start:position]
         qos = (command & 0x06) >> 1
         identifier = b""
         if qos:
+            if qos == 3:  # noqa: PLR2004
+                raise ProtocolDecodeError("there is no QoS 3")
             identifier = data[position : position + 2]
             position += 2
-        self._check(position <= following and qos < 3)  # noqa: PLR2004 -- QoS 3 does not exist
         properties: Properties | None = None
         identifiers: Sequence[int] = ()
         if self.version5:
-            self._check(position < following)
+            if position >= following:
+                raise ProtocolDecodeError(_SHORT)
             size = data[position]
             if size == 0:
                 position += 1
@@ -295,7 +305,8 @@ class FastLink(Link):
                 properties, position = self._read_properties(data, position, following)
                 topic_bytes = self._aliases.resolve(topic_bytes, properties)
                 identifiers = getattr(properties, "SubscriptionIdentifier", ())
-        self._check(bool(topic_bytes) and position <= following)
+        if position > following or not topic_bytes:
+            raise ProtocolDecodeError(_SHORT)
         recipients = self._dispatcher.recipients(topic_bytes, identifiers)
         if qos == 2:  # noqa: PLR2004
             with self._lock:
@@ -367,7 +378,7 @@ class FastLink(Link):
 
     def _release_held(self, limit: int) -> int:
         handled = 0
-        while self._held and handled < limit and not self._paused:
+        while self._held.waiting and handled < limit and not self._paused:
             frame = self._held.take()
             handled += 1
             decoded = decode_length(frame, 1, len(frame))
@@ -380,7 +391,7 @@ class FastLink(Link):
     def pending(self) -> bool:
         if self._paused and not self.wants_read:
             return False
-        return bool(self._held and not self._paused) or super().pending
+        return bool(self._held.waiting and not self._paused) or super().pending
 
     # ------------------------------------------------------------------ writing
 
@@ -436,6 +447,9 @@ class FastLink(Link):
             if self._unsent is None:
                 count = len(frames)
                 if not count:
+                    if self._unanswered:
+                        self._unanswered = False
+                        self._acknowledge_quickly(opened)
                     if self._fast.said_goodbye:
                         self._end(MQTTErrorCode.MQTT_ERR_CONN_LOST)
                     return
@@ -454,6 +468,7 @@ class FastLink(Link):
                     self._read()
                 self._end(MQTTErrorCode.MQTT_ERR_CONN_LOST)
                 return
+            self._unanswered = False
             counters.socket_writes += 1
             counters.bytes_sent += sent
             self._fast._last_msg_out = time.monotonic()  # noqa: SLF001
@@ -464,3 +479,4 @@ class FastLink(Link):
 
 
 _QOS2 = frozenset({PUBREC, PUBREL, PUBCOMP})
+_SHORT = "a packet is shorter than its parts"

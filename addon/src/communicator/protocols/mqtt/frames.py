@@ -34,6 +34,8 @@ FAILURE = 0x80
 
 SUBSCRIPTION_IDENTIFIER = 0x0B
 _TOPIC_ALIAS = 0x23
+_OVERHEAD = 12
+"""Bytes of a PUBLISH beside topic, properties and payload, at most: type, lengths, packet identifier, topic alias."""
 _LENGTH_BYTES = 4
 
 
@@ -43,7 +45,7 @@ def encode_length(length: int) -> bytes:
     Raises:
         ProtocolValidationError: it is above 268,435,455.
     """
-    if length < len(_LENGTHS):
+    if length < _KNOWN_LENGTHS:
         return _LENGTHS[length]
     return _encode_length(length)
 
@@ -60,7 +62,8 @@ def _encode_length(length: int) -> bytes:
         encoded.append(low | 0x80)
 
 
-_LENGTHS = tuple(_encode_length(length) for length in range(4096))
+_KNOWN_LENGTHS = 4096
+_LENGTHS = tuple(_encode_length(length) for length in range(_KNOWN_LENGTHS))
 
 
 def decode_length(data: bytes, position: int, end: int) -> tuple[int, int] | None:
@@ -93,6 +96,7 @@ class PreparedPublish:
     topic_part: bytes  # with its two length bytes
     properties: Properties | None
     properties_part: bytes  # with its length; only MQTT 5.0 carries it
+    most_bytes: int  # of the packet beside the payload, at most
 
 
 def prepare_publish(
@@ -134,6 +138,7 @@ def prepare_publish(
             properties.ContentType = content_type
         if pairs:
             properties.UserProperty = pairs
+    properties_part = encode_properties(properties)
     return PreparedPublish(
         topic=topic,
         qos=qos,
@@ -142,7 +147,8 @@ def prepare_publish(
         topic_bytes=encoded,
         topic_part=len(encoded).to_bytes(2) + encoded,
         properties=properties,
-        properties_part=encode_properties(properties),
+        properties_part=properties_part,
+        most_bytes=len(encoded) + len(properties_part) + _OVERHEAD,
     )
 
 
@@ -172,12 +178,11 @@ def encode_publish(
     """Return a whole PUBLISH packet; `identifier` is its packet identifier in two bytes, or empty for QoS 0."""
     topic_part = prepared.topic_part
     command = prepared.command | DUPLICATE if duplicate else prepared.command
-    if version5:
-        properties = prepared.properties_part
-        length = len(topic_part) + len(identifier) + len(properties) + len(payload)
-        return b"".join((_COMMANDS[command], encode_length(length), topic_part, identifier, properties, payload))
-    length = len(topic_part) + len(identifier) + len(payload)
-    return b"".join((_COMMANDS[command], encode_length(length), topic_part, identifier, payload))
+    properties = prepared.properties_part if version5 else b""
+    length = len(topic_part) + len(identifier) + len(properties) + len(payload)
+    # encode_length() without the call, for nearly all
+    encoded = _LENGTHS[length] if length < _KNOWN_LENGTHS else encode_length(length)
+    return b"".join((_COMMANDS[command], encoded, topic_part, identifier, properties, payload))
 
 
 _COMMANDS = tuple(bytes((command,)) for command in range(256))

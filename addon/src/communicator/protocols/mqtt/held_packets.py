@@ -11,15 +11,11 @@ HELD_BYTES = 8 * 1_048_576
 class HeldPackets:
     """Whole packets in the order they came."""
 
-    __slots__ = ("_packets", "_size")
+    __slots__ = ("_size", "waiting")
 
     def __init__(self) -> None:
-        self._packets: deque[bytes] = deque()
+        self.waiting: deque[bytes] = deque()
         self._size = 0
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self._packets)
 
     @property
     def full(self) -> bool:
@@ -28,21 +24,19 @@ class HeldPackets:
 
     def add(self, packet: bytes) -> None:
         """Hold one more."""
-        self._packets.append(packet)
+        self.waiting.append(packet)
         self._size += len(packet)
 
     def take(self) -> bytes:
         """Return the oldest."""
-        packet = self._packets.popleft()
+        packet = self.waiting.popleft()
         self._size -= len(packet)
         return packet
 
     def keep_unrepeatable(self) -> None:
         """Drop what a lost connection's broker sends again; QoS 0 comes only once, so it stays."""
-        self._packets = deque(
-            packet for packet in self._packets if not packet[0] & QOS_BITS and _names_its_topic(packet)
-        )
-        self._size = sum(map(len, self._packets))
+        self.waiting = deque(packet for packet in self.waiting if not packet[0] & QOS_BITS and _names_its_topic(packet))
+        self._size = sum(map(len, self.waiting))
 
 
 def _names_its_topic(packet: bytes) -> bool:

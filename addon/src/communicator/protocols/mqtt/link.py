@@ -57,6 +57,7 @@ class Link(ABC):
         self._config = config
         self._events = events
         self._client = client
+        self._buffers = False  # the socket may have read more than it gave: TLS does, and paho's WebSockets
         self._happened: deque[Callable[[], None]] = deque()
         self._requests: dict[int, int] = {}
         client.connect_timeout = config.timeout
@@ -110,6 +111,7 @@ class Link(ABC):
         if isinstance(opened, socket.socket):
             # Without it a small packet waits for the acknowledgement of the one before: 40 ms, again and again.
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._buffers = hasattr(opened, "pending")
 
     @property
     def connection(self) -> "SocketLike | None":
@@ -123,8 +125,9 @@ class Link(ABC):
     @property
     def pending(self) -> bool:
         """Tell whether there is something to read that the operating system does not know of."""
+        if not self._buffers:
+            return False
         opened = self._client.socket()
-        # TLS sockets have it, and paho's WebSockets.
         return opened is not None and hasattr(opened, "pending") and opened.pending() > 0
 
     @property

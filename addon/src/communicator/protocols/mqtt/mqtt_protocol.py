@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import replace
-from functools import partial
 from typing import Unpack
 
 from communicator.common.exception import (
@@ -297,7 +296,7 @@ class MQTTProtocol(PubSubProtocol):
             raise ProtocolValidationError(self._explanation(reason_code, prepared, payload))
         if self.config.mode == "blocking" and qos and not self._inside:
             return self._publish_confirmed(prepared, payload)
-        return self._taken(prepared, self._session.publish(prepared, payload, None))
+        return self._taken(prepared, self._session.publish(prepared, payload, None, None))
 
     def prepare(
         self, topic: str, qos: int = 1, retain: bool = False, message_expiry: int | None = None
@@ -323,9 +322,8 @@ class MQTTProtocol(PubSubProtocol):
         `on_acknowledged(token, reason_code)` is called in the network loop: 0 for success, 0x80 and above when the
         broker refused it.
         """
-        return self._session.publish(
-            prepared, payload, None if on_acknowledged is None else partial(on_acknowledged, token)
-        )
+        # The token goes back to the callback that came with it, so that their type stays the same.
+        return self._session.publish(prepared, payload, on_acknowledged, token)  # type: ignore[arg-type]
 
     # ------------------------------------------------------------------ subscribe
 
@@ -377,7 +375,11 @@ class MQTTProtocol(PubSubProtocol):
         are ignored: the broker sends those messages again.
         """
         if delivery:
-            self._session.acknowledge(delivery)
+            self._session.acknowledge((delivery,))
+
+    def acknowledge_all(self, deliveries: Iterable[int]) -> None:
+        """Acknowledge many at once, which costs less than one by one; none of them may be 0."""
+        self._session.acknowledge(deliveries)
 
     def transmission(self, delivery: int) -> tuple[int, bool]:
         """Return a delivery's packet identifier, and whether the broker marked it as sent before (DUP).
@@ -386,6 +388,13 @@ class MQTTProtocol(PubSubProtocol):
         sent again, to the same session, has the packet identifier that it had (MQTT 5.0, section 4.4).
         """
         return self._session.dispatcher.transmission(delivery)
+
+    def before_write(self, action: Callable[[], None]) -> None:
+        """Call `action` once in the network loop, after all packets of this read were handled and before it writes.
+
+        The place to do once what many messages ask for; what it publishes and acknowledges leaves in the same write.
+        """
+        self._session.before_write(action)
 
     def unsubscribe(self, topic: str, callback: Callable[..., None] | None = None) -> bool:
         """Remove one callback, handler or observer of a filter, or all; the broker hears of it when nobody is left.
@@ -441,7 +450,7 @@ class MQTTProtocol(PubSubProtocol):
 
     def _publish_confirmed(self, prepared: PreparedPublish, payload: bytes) -> bool:
         settled: Future[int] = Future()
-        self._taken(prepared, self._session.publish(prepared, payload, settled.set_result))
+        self._taken(prepared, self._session.publish(prepared, payload, lambda _, code: settled.set_result(code), None))
         try:
             code = settled.result(self.config.timeout)
         except TimeoutError as error:

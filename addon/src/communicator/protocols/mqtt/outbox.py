@@ -6,19 +6,20 @@ from collections.abc import Callable
 from communicator.protocols.mqtt.configuration import MAXIMUM_INFLIGHT
 from communicator.protocols.mqtt.frames import PreparedPublish
 
-Settled = Callable[[int], None]
-"""Called with the broker's reason code: 0 for success, 0x80 and above for a refusal."""
+Settled = Callable[[object, int], None]
+"""Called with a message's token and the broker's reason code: 0 for success, 0x80 and above for a refusal."""
 
 
 class OutgoingMessage:
     """One message of QoS 1 or 2 until the broker has it."""
 
-    __slots__ = ("identifier", "payload", "prepared", "released", "settled")
+    __slots__ = ("identifier", "payload", "prepared", "released", "settled", "token")
 
-    def __init__(self, prepared: PreparedPublish, payload: bytes, settled: Settled | None) -> None:
+    def __init__(self, prepared: PreparedPublish, payload: bytes, settled: Settled | None, token: object) -> None:
         self.prepared = prepared
         self.payload = payload
         self.settled = settled
+        self.token = token
         self.identifier = 0
         self.released = False  # QoS 2: the broker has sent PUBREC, so only PUBREL may be sent again
 
@@ -45,12 +46,23 @@ class Outbox:
         self.waiting.append(message)
         return True
 
+    def start(self, message: OutgoingMessage) -> bool:
+        """Take a message into flight at once, past nobody; False when others wait or the window is full."""
+        if self.waiting or len(self.in_flight) >= self.window:
+            return False
+        self._enter_flight(message)
+        return True
+
     def next_to_send(self) -> OutgoingMessage | None:
         """Move the oldest waiting message into flight, and return it with its packet identifier."""
-        in_flight = self.in_flight
-        if not self.waiting or len(in_flight) >= self.window:
+        if not self.waiting or len(self.in_flight) >= self.window:
             return None
         message = self.waiting.popleft()
+        self._enter_flight(message)
+        return message
+
+    def _enter_flight(self, message: OutgoingMessage) -> None:
+        in_flight = self.in_flight
         identifier = self._last_identifier
         while True:
             identifier = identifier + 1 if identifier < MAXIMUM_INFLIGHT else 1
@@ -58,7 +70,6 @@ class Outbox:
                 break
         self._last_identifier = message.identifier = identifier
         in_flight[identifier] = message
-        return message
 
     def settle(self, identifier: int) -> OutgoingMessage | None:
         """Take the message that the broker has acknowledged out of flight; None when it is not in flight."""

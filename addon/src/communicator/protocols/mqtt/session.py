@@ -3,7 +3,8 @@
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -35,8 +36,6 @@ SESSION_TAKEN_OVER = 0x8E
 PACKET_TOO_LARGE = 0x95
 RETAIN_NOT_SUPPORTED = 0x9A
 QOS_NOT_SUPPORTED = 0x9B
-PACKET_OVERHEAD = 10
-"""Bytes of a PUBLISH beside topic, properties and payload, at most: type, length, packet identifier, topic alias."""
 
 LinkFactory = Callable[["Session", bool], Link]
 
@@ -83,6 +82,7 @@ class Session:
         self._last_request = 0
         self._ended_offline: set[str] = set()
         self._drained: list[Future[None]] = []
+        self._before_write: deque[Callable[[], None]] = deque()
         self._paused = False
         self._said_goodbye = False
 
@@ -94,11 +94,11 @@ class Session:
         if self.link is not None:
             self.link.set_will(will, payload)
 
-    def publish(self, prepared: PreparedPublish, payload: bytes, settled: Settled | None) -> bool:
+    def publish(self, prepared: PreparedPublish, payload: bytes, settled: Settled | None, token: object) -> bool:
         """Send or queue one message; False when it was neither, which is counted."""
+        refused: list[tuple[OutgoingMessage, int]] = []
         with self.lock:
             link = self.link if self.state is ConnectionState.CONNECTED else None
-            refused: list[tuple[OutgoingMessage, int]] = []
             if prepared.qos == 0:
                 if link is None:
                     self.counters.dropped_offline += 1
@@ -111,29 +111,39 @@ class Session:
                     return False
                 self.counters.sent += 1
             else:
-                if not self.outbox.put(OutgoingMessage(prepared, payload, settled)):
+                message = OutgoingMessage(prepared, payload, settled, token)
+                if link is not None and not self.refusal_of(prepared, payload) and self.outbox.start(message):
+                    self.counters.sent += 1
+                    link.publish(message, False)
+                elif not self.outbox.put(message):
                     self.counters.dropped_queue_full += 1
                     return False
-                if link is None:
+                elif link is None:
                     return True
-                refused = self._pump(link)
-        self._refuse(refused)
+                else:
+                    refused = self._pump(link)
+        if refused:
+            self._refuse(refused)
         self.wake()
         return True
 
     def refusal_of(self, prepared: PreparedPublish, payload: bytes) -> int:
         """Return the reason code for which this broker would end the connection, or 0 when it takes the message."""
-        size = len(payload) + len(prepared.topic_part) + len(prepared.properties_part) + PACKET_OVERHEAD
-        if size > self.maximum_packet:
+        if len(payload) + prepared.most_bytes > self.maximum_packet:
             return PACKET_TOO_LARGE
         if prepared.qos > self.maximum_qos:
             return QOS_NOT_SUPPORTED
         return RETAIN_NOT_SUPPORTED if prepared.retain and not self._retain_available else 0
 
-    def acknowledge(self, delivery: int) -> None:
-        """Acknowledge a delivery; one of an earlier connection does nothing but count."""
-        if self.dispatcher.acknowledge(delivery):
+    def acknowledge(self, deliveries: Iterable[int]) -> None:
+        """Acknowledge deliveries; one of an earlier connection does nothing but count."""
+        if self.dispatcher.acknowledge(deliveries):
             self.wake()
+
+    def before_write(self, action: Callable[[], None]) -> None:
+        """Call `action` once in the network loop, when all that one read brought is handled and before it writes."""
+        self._before_write.append(action)
+        self.wake()
 
     def subscribe(self, topic_filter: str, qos: int, join: Callable[[Subscription], None]) -> Future[None] | None:
         """Let somebody join a subscription; the future is the broker's answer, None without a connection."""
@@ -316,6 +326,7 @@ class Session:
 
     def loop_ended(self) -> None:
         """Tell everybody who waits that the network loop has ended."""
+        self.about_to_write()
         if self.state is not ConnectionState.GAVE_UP:
             self.state = ConnectionState.DISCONNECTED
         failure = self.failure or ProtocolConnectionError(
@@ -426,6 +437,12 @@ class Session:
             else:
                 asked.answer.set_result(None)
 
+    def about_to_write(self) -> None:
+        """Do what was put off until now."""
+        # What they put off themselves is for the next time.
+        for _ in range(len(self._before_write)):
+            self._call(self._before_write.popleft())
+
     def settled(self, identifier: int, reason_code: int) -> None:
         """Take a message out of flight, and send the next ones."""
         with self.lock:
@@ -464,7 +481,7 @@ class Session:
             _logger.warning("a message on %r was refused: reason code %#04x", message.prepared.topic, reason_code)
         if message.settled is not None:
             try:
-                message.settled(reason_code)
+                message.settled(message.token, reason_code)
             except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
                 self.dispatcher.failed(message.prepared.topic, error)
 

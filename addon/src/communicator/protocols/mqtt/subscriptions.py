@@ -48,7 +48,7 @@ class Subscription:
 class Recipients:
     """Everybody who wants the messages of one topic."""
 
-    __slots__ = ("callbacks", "observers", "routes", "topic")
+    __slots__ = ("callbacks", "observers", "only_routes", "routes", "topic")
 
     def __init__(
         self,
@@ -61,6 +61,7 @@ class Recipients:
         self.callbacks = callbacks
         self.routes = routes
         self.observers = observers
+        self.only_routes = bool(routes) and not callbacks and not observers
 
 
 class Subscriptions:

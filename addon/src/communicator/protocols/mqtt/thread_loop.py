@@ -86,6 +86,7 @@ class ThreadLoop:
                 self._awake = False
                 if not self._session.must_stop() and selector.select(left):
                     self._drain()
+                self._session.about_to_write()
 
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -112,6 +113,7 @@ class ThreadLoop:
             # From here on a new wake-up is needed: what comes before it is seen below.
             self._awake = False
             timers.say_goodbye_if_due()
+            self._session.about_to_write()
             link.flush()
             if not watch.update():
                 break
