@@ -1,7 +1,7 @@
 """A connection whose broker is the test itself: it sees every publish and decides about every acknowledgement."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from communicator.protocols.mqtt.mqtt_protocol import MQTTProtocol, PreparedPublish
@@ -41,6 +41,13 @@ class ScriptedConnection:
 
     def acknowledge(self, delivery: int) -> None:
         self.acknowledged.append(delivery)
+
+    def before_write(self, action: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(action)
+
+    def acknowledge_all(self, deliveries: Iterable[int]) -> None:
+        for delivery in deliveries:
+            self.acknowledge(delivery)
 
     def transmission(self, delivery: int) -> tuple[int, bool]:
         return self.transmissions.get(delivery, (delivery, False))

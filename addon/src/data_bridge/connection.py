@@ -1,6 +1,6 @@
 """What the layers ask of an MQTT client: a part of communicator's MQTTProtocol, all on one event loop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from communicator.protocols.mqtt.mqtt_protocol import PreparedPublish
@@ -25,6 +25,12 @@ class Connection(Protocol):
 
     def transmission(self, delivery: int) -> tuple[int, bool]:
         """Return the packet identifier of the message being handled, and whether the broker sent it before (DUP)."""
+
+    def acknowledge_all(self, deliveries: Iterable[int]) -> None:
+        """Do so for many at once; none of them is 0."""
+
+    def before_write(self, action: Callable[[], None]) -> None:
+        """Call `action` once when all that one read brought is handled, and before anything is written."""
 
     def prepare(
         self, topic: str, qos: int = 1, retain: bool = False, message_expiry: int | None = None

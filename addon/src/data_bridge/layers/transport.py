@@ -339,9 +339,9 @@ class Transport:
             self._write_soon()
 
     def _write_soon(self) -> None:
-        # After the packets that are being handled now: one write, and one batch of answers, for all of them.
+        # One write to disk, and one batch of answers, for all the packets of this read.
         self._writing = True
-        asyncio.get_running_loop().call_soon(self._write)
+        self._connection.before_write(self._write)
 
     def _write(self) -> None:
         self._writing = False
@@ -353,8 +353,7 @@ class Transport:
             # the lesser evil than to stop here.
             self.unwritten += 1
         answers, self._answers = self._answers, []
-        for delivery in answers:
-            self._connection.acknowledge(delivery)
+        self._connection.acknowledge_all(answers)
 
     @property
     def open(self) -> int:
