@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from data_bridge.catalogs.announcement import announce
 from data_bridge.catalogs.catalog import Catalog
-from data_bridge.catalogs.documents import CatalogError, parse
+from data_bridge.catalogs.documents import CatalogError, line_of, parse
 from data_bridge.catalogs.loader import load
 from data_bridge.catalogs.sources import CatalogFiles
 
@@ -404,3 +404,28 @@ mappings:
     catalog = loaded(files, mappings, "objects: {A: [VM-A], hall.Temperature: [VM-A], hall.Name: [VM-A]}\n")
     found = {each.name: (each.value_type.value, each.unit) for each in catalog.objects.values()}
     assert found == {"A": ("text", None), "hall.Temperature": ("float", "C"), "hall.Name": ("text", None)}
+
+
+@pytest.mark.parametrize(
+    ("location", "line"),
+    [
+        ((), 1),
+        (("a",), 1),
+        (("a", 0), 2),
+        (("a", 1, "y"), 4),
+        (("a", 1, "y", "z"), 6),
+        (("a", 1, "int", "y", "function-after", "z"), 6),
+        (("a", 5), 1),
+        (("a", 0, "x", "deeper"), 2),
+        (("b", "7"), 8),
+        (("b", 7), 8),
+        (("nothing",), 1),
+    ],
+)
+def test_the_line_of_a_place(location: tuple[str | int, ...], line: int) -> None:
+    text = "a:\n  - {x: [1, {q: 2}], y: 3}\n  - x: 5\n    y:\n      w: [[]]\n      z: 6\nb:\n  7: c\n"
+    assert line_of(text, location) == line
+
+
+def test_nothing_has_no_line() -> None:
+    assert line_of("", ("a",)) is None

@@ -125,21 +125,81 @@ def _scalar(event: yaml.ScalarEvent) -> str | None:
 
 
 def line_of(text: str, location: Sequence[str | int]) -> int | None:
-    """Return the line (from 1) of the value at keys and indices `location`, or of its nearest parent that exists."""
-    node = yaml.compose(text, Loader=yaml.CSafeLoader)
-    if node is None:
-        return None
-    line = node.start_mark.line + 1
-    for step in location:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((key, value) for key, value in node.value if key.value == str(step)), None)
-            if found is None:
-                # Pydantic names the alternatives of a union in its locations; they are no keys of the file.
-                continue
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and 0 <= step < len(node.value):
-            node = node.value[step]
-            line = node.start_mark.line + 1
-        else:
-            break
-    return line
+    """Return the line (from 1) of the value at keys and indices `location`, or of its nearest parent that exists.
+
+    The text is one that `parse` accepts. It is read by events as there, and no further than the place.
+    """
+    steps = list(location)
+    while True:
+        line, unknown = _walk(text, steps)
+        if unknown is None:
+            return line
+        # Pydantic names the alternatives of a union in its locations; they are no keys of the file.
+        del steps[unknown]
+
+
+def _walk(text: str, steps: Sequence[str | int]) -> tuple[int | None, int | None]:
+    """Return the line where the steps lead, and which of them is no key of the mapping that it was looked for in."""
+    parser = CParser(text)
+    take: Callable[[], Event] = parser.get_event  # type: ignore[assignment]  # None follows the stream's end only
+    try:
+        take()  # the stream's start
+        if isinstance(take(), yaml.StreamEndEvent):
+            return None, None
+        event = take()
+        line = _line(event)
+        for number, wanted in enumerate(steps):
+            if isinstance(event, yaml.MappingStartEvent):
+                found = _value_of(take, str(wanted))
+                if found is None:
+                    return line, number
+                line, event = found
+            elif isinstance(event, yaml.SequenceStartEvent) and isinstance(wanted, int):
+                item = _item_of(take, wanted)
+                if item is None:
+                    break
+                line, event = _line(item), item
+            else:
+                break
+        return line, None
+    finally:
+        parser.dispose()
+
+
+def _value_of(take: Callable[[], Event], wanted: str) -> tuple[int | None, Event] | None:
+    """Return the line of a key of the mapping that has begun, and how its value begins."""
+    while isinstance(key := take(), yaml.ScalarEvent):
+        event = take()
+        if key.value == wanted:
+            return _line(key), event
+        _pass_over(take, event)
+    return None
+
+
+def _item_of(take: Callable[[], Event], wanted: int) -> Event | None:
+    """Return how an item of the sequence that has begun begins."""
+    index = 0
+    while not isinstance(event := take(), yaml.SequenceEndEvent):
+        if index == wanted:
+            return event
+        _pass_over(take, event)
+        index += 1
+    return None
+
+
+def _pass_over(take: Callable[[], Event], event: Event) -> None:
+    """Take all that belongs to the value that begins with `event`."""
+    depth = 0
+    while True:
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth == 0:
+            return
+        event = take()
+
+
+def _line(event: Event) -> int | None:
+    mark = event.start_mark
+    return mark.line + 1 if mark else None
