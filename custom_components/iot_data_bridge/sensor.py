@@ -231,10 +231,17 @@ class ModelSensor[ModelT](FactEntity[SensorValue], SensorEntity):
         if description.money and currency is not None:
             self._attr_native_unit_of_measurement = currency.code
             self._attr_suggested_display_precision = currency.digits
+        self._value: SensorValue = None
+
+    @property
+    @override
+    def native_value(self) -> SensorValue:
+        """Return the fact; the attribute that Home Assistant keeps and clears a cache for costs more at each change."""
+        return self._value
 
     @override
     def _show(self, value: SensorValue) -> None:
-        self._attr_native_value = value
+        self._value = value
 
 
 class BridgedSensor(FactEntity[ObjectAndValue], SensorEntity):

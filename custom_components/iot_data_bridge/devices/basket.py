@@ -161,12 +161,12 @@ class Basket:
             return ()
         before, self.contents = self.contents, contents
         self.moved_without_session = self.session_started is None and bool(contents)
-        self._price()
+        events = self._move(before, contents)
         if self.checked:
             # Ticked means seen by staff: a piece that came since was not.
             self.checked = {code for code in self.checked if code in contents and contents[code] <= before.get(code, 0)}
         self._settle(now)
-        return self._differences(before, contents)
+        return events
 
     def recall(self, update: BasketUpdate) -> None:
         """Take a snapshot that was left retained: it says how things were, and not that the basket did something."""
@@ -300,19 +300,33 @@ class Basket:
         self.total = None if unknown else priced
         self.unknown = tuple(unknown)
 
-    def _differences(self, before: Mapping[str, int], after: Mapping[str, int]) -> tuple[BasketEvent, ...]:
+    def _move(self, before: Mapping[str, int], after: Mapping[str, int]) -> tuple[BasketEvent, ...]:
+        """Price what was put in or taken out, which is mostly one product of many, and return what happened."""
+        unit_price = self.prices.unit_price
         events: list[BasketEvent] = []
+        items, priced = self.items, self.priced
+        unknown = bool(self.unknown)
         differences = [(code, -count) for code, count in before.items() if code not in after]
         differences += [(code, change) for code, count in after.items() if (change := count - before.get(code, 0))]
         for code, difference in differences:
-            unit = self.prices.unit_price(code)
+            items += difference
+            unit = unit_price(code)
+            kind = EventKind.ITEM_ADDED if difference > 0 else EventKind.ITEM_REMOVED
             count = abs(difference)
-            price = None if unit is None else unit * count
-            events.append(
-                BasketEvent(EventKind.ITEM_ADDED if difference > 0 else EventKind.ITEM_REMOVED, count, price, code)
-            )
-            if unit is None and code not in before:
-                events.append(BasketEvent(EventKind.UNKNOWN_PRODUCT, count, None, code))
+            if unit is None:
+                unknown = True
+                events.append(BasketEvent(kind, count, None, code))
+                if code not in before:
+                    events.append(BasketEvent(EventKind.UNKNOWN_PRODUCT, count, None, code))
+            else:
+                priced += unit * difference
+                events.append(BasketEvent(kind, count, unit * count, code))
+        self.revision += 1
+        self.items = items
+        # Nothing is spelled 0, whatever digits the prices had that were taken away.
+        self.priced = priced if after else Decimal(0)
+        self.unknown = tuple(code for code in after if unit_price(code) is None) if unknown else ()
+        self.total = None if self.unknown else self.priced
         return tuple(events)
 
     def as_json(self) -> JsonObject:

@@ -224,6 +224,17 @@ def test_the_budget_counts_what_has_a_price(basket: Basket) -> None:
     assert basket.over_budget
 
 
+def test_an_emptied_basket_costs_what_a_new_one_does_to_the_letter() -> None:
+    prices = PriceList(Currency("EUR"))
+    prices.replace([Product("MLON", "Melon", Decimal("1.20"))])
+    basket = Basket("basket/1", prices, BasketRules())
+    fresh = str(basket.total)
+    basket.apply_update(update(MLON=3), NOON)
+    assert str(basket.total) == "3.60"
+    basket.apply_update(update(), NOON)
+    assert str(basket.total) == fresh == "0"
+
+
 def test_a_tick_holds_until_another_piece_comes(basket: Basket) -> None:
     basket.apply_update(update(MLON=2, WTMN=1), NOON)
     basket.check("MLON", True)
