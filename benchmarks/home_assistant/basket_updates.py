@@ -1,16 +1,12 @@
 """What a basket's update costs Home Assistant: our integration against MQTT sensors with value templates.
 
-    .venv/bin/python benchmarks/home_assistant/basket_updates.py [--baskets 1000] [--seconds 20] [--rounds 3]
+    PYTHONPATH=. .venv/bin/python benchmarks/home_assistant/basket_updates.py
+        [--baskets 1000] [--sites 1] [--seconds 20] [--rounds 3]
 
 Two real Home Assistant cores on one real Mosquitto read the same baskets, each under its own root so that only one of
-them works at a time: `basket/<n>` by the integration, `plain/<n>` by Home Assistant's own MQTT entities in YAML. The
-rounds alternate. CPU is that of the whole process, less what it uses when nothing is published, by message; the floor
-is what a third core uses that only receives the messages.
-
-The MQTT entities are one for each entity of ours that an update can change, with templates that compute the same:
-items, distinct products, total price, last activity, connectivity, problem with its reasons, over budget, the contents
-as lines with names, counts and prices, and an event for what was put in or taken out. What no template gives is left
-out: ticks, the site's figures, a second event in one message, storage; the integration does all of that in its time.
+them works at a time: `basket/<n>` by the integration, `plain/<n>` by Home Assistant's own MQTT entities in YAML, which
+plain_entities.py writes. The rounds alternate. CPU is that of the whole process by message, less what a third core uses
+while nothing is published; that third core only receives messages and is the floor.
 
 One site enables the dispensable entities of its first 150 baskets only, and so do the MQTT entities here.
 --sites 7 spreads the baskets over sites, so that every basket has all of its entities on both sides.
@@ -30,6 +26,7 @@ from pathlib import Path
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from benchmarks.home_assistant.plain_entities import product_name, write_configuration
 from development.mosquitto import Mosquitto, free_port
 
 HERE = Path(__file__).resolve().parent
@@ -39,134 +36,16 @@ TRIP_PIECES = 20
 PUT_BACK = 0.2
 SETTLE_SECONDS = 15
 MOST_FULL_BASKETS = 150
-
-_CONTENTS = "{% set contents = value_json.list %}"
-_PRICED = (
-    f"{_CONTENTS}{{% set prices = {json.dumps(PRICES)} %}}{{% set ns = namespace(total=0, unknown=[]) %}}"
-    "{% for code, count in contents.items() %}{% if code in prices %}"
-    "{% set ns.total = ns.total + prices[code] * count %}"
-    "{% else %}{% set ns.unknown = ns.unknown + [code] %}{% endif %}{% endfor %}"
+IDLE_SECONDS = 5
+# The lag of the event loop is told for this many parts of a round: it must not grow from one to the next.
+WINDOWS = 4
+# Only warnings and errors are logged, and these would be about the entities that are compared.
+TELLING_LOGGERS = (
+    "custom_components.iot_data_bridge",
+    "homeassistant.components.mqtt",
+    "homeassistant.components.template",
+    "homeassistant.helpers.template",
 )
-_LINES = (
-    f"{_CONTENTS}{{% set prices = {json.dumps(PRICES)} %}}{{% set ns = namespace(lines=[]) %}}"
-    "{% for code, count in contents.items() %}{% set ns.lines = ns.lines + "
-    "[{'name': code ~ ' x ' ~ count, 'price': (prices[code] * count) if code in prices else none}] %}{% endfor %}"
-    "{{ {'lines': ns.lines} | tojson }}"
-)
-
-
-def _problem(number: int) -> str:
-    """Return the template of the reasons, as a list."""
-    return (
-        f"{_PRICED}{{% set ns.reasons = [] %}}"
-        f"{{% if contents and states('sensor.plain_{number}_session') != 'active' %}}"
-        "{% set ns.reasons = ns.reasons + ['items_without_session'] %}{% endif %}"
-        "{% if ns.unknown %}{% set ns.reasons = ns.reasons + ['unknown_product'] %}{% endif %}"
-        f"{{% set shown = states('sensor.plain_{number}_shown_total') %}}"
-        "{% if not ns.unknown and is_number(shown) and shown | int != ns.total %}"
-        "{% set ns.reasons = ns.reasons + ['total_differs'] %}{% endif %}"
-        "{% if value_json.error | default('') %}{% set ns.reasons = ns.reasons + ['controller_error'] %}{% endif %}"
-    )
-
-
-def _event(number: int) -> str:
-    """Return the template of what was put in or taken out, by the contents that the items sensor showed before."""
-    return (
-        f"{_CONTENTS}{{% set before = state_attr('sensor.plain_{number}_items', 'contents') or {{}} %}}"
-        f"{{% set prices = {json.dumps(PRICES)} %}}{{% set ns = namespace(event=none) %}}"
-        "{% for code in (before.keys() | list + contents.keys() | list) | unique %}"
-        "{% set difference = contents.get(code, 0) - before.get(code, 0) %}"
-        "{% if difference %}{% set ns.event = "
-        "{'event_type': 'item_added' if difference > 0 else 'item_removed', 'product': code, "
-        "'count': difference | abs, "
-        f"'price': prices.get(code, 0) * difference | abs, 'basket': 'plain/{number}'}} %}}{{% endif %}}{{% endfor %}}"
-        "{{ ns.event | tojson if ns.event else '' }}"
-    )
-
-
-def plain_configuration(baskets: int, sites: int) -> str:
-    """Return the YAML of the same baskets as MQTT entities."""
-    sensors: list[dict[str, object]] = []
-    binary_sensors: list[dict[str, object]] = []
-    events: list[dict[str, object]] = []
-    numbers: list[dict[str, object]] = []
-    for number in range(baskets):
-        root = f"plain/{number}"
-        full = number // sites < MOST_FULL_BASKETS
-
-        def entity(key: str, template: str, channel: str = "update", **more: object) -> dict[str, object]:
-            return {
-                "name": f"Plain {number} {key}",  # noqa: B023 -- called only in this round
-                "unique_id": f"plain_{number}_{key}",  # noqa: B023 -- see above
-                "state_topic": f"{root}/{channel}",  # noqa: B023 -- see above
-                "value_template": template,
-                **more,
-            }
-
-        topic = f"{root}/update"
-        # Before the items, whose attributes are the contents before.
-        events.append(entity("activity", _event(number), event_types=["item_added", "item_removed", "unknown_product"]))
-        if full:
-            sensors += [
-                entity("distinct products", "{{ value_json.list | count }}", state_class="measurement"),
-                entity(
-                    "last activity",
-                    "{{ utcnow().replace(second=0, microsecond=0).isoformat() }}",
-                    device_class="timestamp",
-                ),
-            ]
-            binary_sensors.append(
-                entity(
-                    "over budget",
-                    f"{_PRICED}{{% set budget = states('number.plain_{number}_budget') | int(0) %}}"
-                    "{{ 'ON' if budget and ns.total > budget else 'OFF' }}",
-                )
-            )
-            numbers.append(
-                {
-                    "name": f"Plain {number} budget",
-                    "unique_id": f"plain_{number}_budget",
-                    "command_topic": f"{root}/budget",
-                    "max": 1_000_000,
-                }
-            )
-        sensors += [
-            entity(
-                "total price",
-                _PRICED + "{{ none if ns.unknown else ns.total }}",
-                unit_of_measurement="KRW",
-                device_class="monetary",
-            ),
-            entity(
-                "contents",
-                "{{ value_json.list | count }}",
-                json_attributes_topic=topic,
-                json_attributes_template=_LINES,
-            ),
-            entity("session", "{{ 'active' if value_json.msg == 'start' else 'idle' }}", "status"),
-            entity(
-                "items",
-                "{{ value_json.list.values() | sum }}",
-                state_class="measurement",
-                json_attributes_topic=topic,
-                json_attributes_template="{{ {'contents': value_json.list} | tojson }}",
-            ),
-        ]
-        binary_sensors += [
-            entity("connectivity", "ON", device_class="connectivity"),
-            entity(
-                "problem",
-                _problem(number) + "{{ 'ON' if ns.reasons else 'OFF' }}",
-                device_class="problem",
-                json_attributes_topic=topic,
-                json_attributes_template=_problem(number)
-                + "{{ {'reason': ns.reasons | first | default(none), 'reasons': ns.reasons} | tojson }}",
-            ),
-        ]
-    # JSON is YAML.
-    return json.dumps(
-        {"mqtt": {"event": events, "sensor": sensors, "binary_sensor": binary_sensors, "number": numbers}}
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +63,12 @@ class Period:
 class Core:
     """A Home Assistant core as a child process."""
 
-    def __init__(self, name: str, directory: Path, broker_port: int, configuration: str, *reader: str) -> None:
+    def __init__(self, name: str, directory: Path, broker_port: int, *reader: str) -> None:
         self.name = name
+        self.log = directory / "console.log"
         storage = directory / ".storage"
         storage.mkdir(parents=True)
-        (directory / "configuration.yaml").write_text(configuration)
+        (directory / "configuration.yaml").touch()
         (directory / "custom_components").symlink_to(HERE.parents[1] / "custom_components")
         http = {"server_host": ["127.0.0.1"], "server_port": free_port()}
         (storage / "http").write_text(json.dumps({"version": 1, "minor_version": 1, "key": "http", "data": http}))
@@ -197,7 +77,7 @@ class Core:
             [*arguments, *reader],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=(directory / "console.log").open("wb"),
+            stderr=self.log.open("wb"),
             text=True,
         )
 
@@ -293,12 +173,14 @@ def run(baskets: int, sites: int, seconds: int, rounds: int) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
+        (directory / "plain").mkdir()
+        write_configuration(directory / "plain", baskets, min(baskets, MOST_FULL_BASKETS * sites), PRICES)
         # The slower core must not lose messages while it catches up.
         broker = Mosquitto(directory / "broker", settings=("max_queued_messages 0", "max_queued_bytes 0"))
         broker.start()
-        ours = Core("integration", directory / "integration", broker.port, "", "integration", str(sites))
-        plain = Core("MQTT entities", directory / "plain", broker.port, plain_configuration(baskets, sites), "entities")
-        floor = Core("floor", directory / "floor", broker.port, "", "floor")
+        ours = Core("integration", directory / "integration", broker.port, "integration", str(sites))
+        plain = Core("MQTT entities", directory / "plain", broker.port, "entities")
+        floor = Core("floor", directory / "floor", broker.port, "floor")
         shoppers = {
             ours: Baskets(broker.port, "basket", baskets, sites),
             plain: Baskets(broker.port, "plain", baskets),
@@ -307,7 +189,7 @@ def run(baskets: int, sites: int, seconds: int, rounds: int) -> None:
         try:
             for core in shoppers:
                 core.wait_until_ready()
-            ours.ask(f"products {json.dumps(PRICES)}")
+            ours.ask(f"products {json.dumps([(code, product_name(code), price) for code, price in PRICES.items()])}")
             for shopper in shoppers.values():
                 shopper.start_sessions()
                 shopper.shop(5)
@@ -315,21 +197,18 @@ def run(baskets: int, sites: int, seconds: int, rounds: int) -> None:
             time.sleep(SETTLE_SECONDS)
             for core in shoppers:
                 _wait_until_quiet(core)
-            results: dict[Core, list[tuple[Period, Period]]] = {core: [] for core in shoppers}
+            costs: dict[Core, list[float]] = {core: [] for core in shoppers}
             for _ in range(rounds):
+                floor.period()
+                time.sleep(IDLE_SECONDS)
+                idle = floor.period()
                 for core, shopper in shoppers.items():
-                    core.period()
-                    time.sleep(5)
-                    idle = core.period()
-                    published = shopper.shop(seconds)
-                    busy = _until_handled(core, published)
-                    results[core].append((idle, busy))
-                    _print(core, idle, busy)
-            _check(ours, shoppers[ours])
-            _check(plain, shoppers[plain])
-            mine, theirs, least = (
-                statistics.median(_cost(*pair) for pair in results[core]) for core in (ours, plain, floor)
-            )
+                    windows = _shop(core, shopper, seconds)
+                    costs[core].append(_cost(idle, windows))
+                    _print(core, costs[core][-1], windows)
+            for core in (ours, plain):
+                _check(core, shoppers[core])
+            mine, theirs, least = (statistics.median(costs[core]) for core in (ours, plain, floor))
             print(f"CPU per message: integration {mine * 1e6:.0f} us, MQTT entities {theirs * 1e6:.0f} us")
             print(f"ratio {theirs / mine:.1f} (wanted: 5 or more)")
             print(f"less the floor of {least * 1e6:.0f} us for receiving: {(theirs - least) / (mine - least):.1f}")
@@ -348,47 +227,74 @@ def _wait_until_quiet(core: Core) -> None:
             return
 
 
-def _until_handled(core: Core, published: int) -> Period:
-    """Return one period that reaches to the last of the published messages."""
-    parts = [core.period()]
+def _shop(core: Core, shopper: Baskets, seconds: int) -> list[Period]:
+    """Let the shoppers shop and return what each part of the time cost, to the last of the published messages."""
+    published = 0
+    windows: list[Period] = []
+    core.period()
+    for _ in range(WINDOWS):
+        published += shopper.shop(max(1, seconds // WINDOWS))
+        windows.append(core.period())
     deadline = time.monotonic() + 300
-    while sum(part.messages for part in parts) < published:
+    while sum(window.messages for window in windows) < published:
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{core.name} handled {sum(part.messages for part in parts)} of {published} messages")
+            raise RuntimeError(f"{core.name} did not handle {published} messages")
         time.sleep(0.2)
-        parts.append(core.period())
-    longest = max(parts, key=lambda part: part.seconds)
-    return Period(
-        seconds=sum(part.seconds for part in parts),
-        cpu=sum(part.cpu for part in parts),
-        messages=sum(part.messages for part in parts),
-        lag_median=longest.lag_median,
-        lag_p99=longest.lag_p99,
-        lag_max=max(part.lag_max for part in parts),
+        windows.append(core.period())
+    return windows
+
+
+def _cost(idle: Period, busy: list[Period]) -> float:
+    """Return the CPU seconds of a message."""
+    cpu, seconds = sum(period.cpu for period in busy), sum(period.seconds for period in busy)
+    return (cpu - idle.cpu / idle.seconds * seconds) / sum(period.messages for period in busy)
+
+
+def _print(core: Core, cost: float, windows: list[Period]) -> None:
+    late = ", ".join(
+        f"{period.lag_median * 1e3:.1f}/{period.lag_p99 * 1e3:.1f}/{period.lag_max * 1e3:.1f}"
+        for period in windows[:WINDOWS]
     )
-
-
-def _cost(idle: Period, busy: Period) -> float:
-    return (busy.cpu - idle.cpu / idle.seconds * busy.seconds) / busy.messages
-
-
-def _print(core: Core, idle: Period, busy: Period) -> None:
+    rate = sum(period.messages for period in windows) / sum(period.seconds for period in windows)
     print(
-        f"{core.name:<14} {busy.messages / busy.seconds:6.0f} msg/s  {_cost(idle, busy) * 1e6:6.0f} us/msg  "
-        f"event loop late by: idle p99 {idle.lag_p99 * 1e3:.1f} ms max {idle.lag_max * 1e3:.1f} ms, "
-        f"busy median {busy.lag_median * 1e3:.2f} ms p99 {busy.lag_p99 * 1e3:.1f} ms max {busy.lag_max * 1e3:.1f} ms",
+        f"{core.name:<14} {rate:6.0f} msg/s {cost * 1e6:6.0f} us/msg  "
+        f"event loop late by p50/p99/max ms, {WINDOWS} windows: {late}",
         flush=True,
     )
 
 
 def _check(core: Core, shopper: Baskets) -> None:
-    """Make sure that every basket shows what was published last: cheap and wrong would not count."""
-    shown = json.loads(core.ask("items"))
-    prefix = "sensor.basket" if core.name == "integration" else "sensor.plain"
+    """Make sure that everything shows what was published last: cheap and wrong would not count."""
+    time.sleep(2)  # sums follow within a second
+    log = core.log.read_text().splitlines()
+    if complaints := [line for line in log if any(f"[{logger}" in line for logger in TELLING_LOGGERS)]:
+        raise RuntimeError(f"{core.name} logged {len(complaints)} complaints, the last: {complaints[-1]}")
+    shown: dict[str, str] = json.loads(core.ask("states"))
+    mine = core.name == "integration"
+    wanted: dict[str, str] = {}
+    items = value = 0
     for number, contents in enumerate(shopper.contents):
-        entity_id, wanted = f"{prefix}_{number}_items", str(sum(contents.values()))
-        if shown.get(entity_id) != wanted:
-            raise RuntimeError(f"{core.name}: {entity_id} is {shown.get(entity_id)} and should be {wanted}")
+        basket = f"{'basket' if mine else 'plain'}_{number}"
+        pieces, price = sum(contents.values()), sum(PRICES[code] * count for code, count in contents.items())
+        items, value = items + pieces, value + price
+        wanted[f"sensor.{basket}_session"] = "active"
+        wanted[f"sensor.{basket}_items"] = str(pieces)
+        wanted[f"sensor.{basket}_total_price"] = str(price)
+        wanted[f"{'todo' if mine else 'sensor'}.{basket}_contents"] = str(len(contents))
+        wanted[f"binary_sensor.{basket}_connectivity"] = "on"
+        wanted[f"binary_sensor.{basket}_problem"] = "off"
+        if f"sensor.{basket}_distinct_products" in shown:
+            wanted[f"sensor.{basket}_distinct_products"] = str(len(contents))
+            wanted[f"binary_sensor.{basket}_over_budget"] = "off"
+    for entity_id, state in wanted.items():
+        if shown.get(entity_id) != state:
+            raise RuntimeError(f"{core.name}: {entity_id} is {shown.get(entity_id)} and should be {state}")
+    shop = "sensor.iot_data_bridge_" if mine else "sensor.shop_"
+    for fact, total in (("baskets_in_use", len(shopper.contents)), ("items_out", items), ("value_on_the_floor", value)):
+        found = sum(int(state) for entity_id, state in shown.items() if entity_id.startswith(f"{shop}{fact}"))
+        if found != total:
+            raise RuntimeError(f"{core.name}: {fact} is {found} and should be {total}")
+    print(f"{core.name}: {len(wanted) + 3} of {len(shown)} states checked")
 
 
 if __name__ == "__main__":

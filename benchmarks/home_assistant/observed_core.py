@@ -105,7 +105,12 @@ async def _observe(directory: str, port: int, reader_of_messages: str, sites: in
     if reader_of_messages == "integration":
         for number in range(sites):
             roots = [f"basket{number or ''}/+"]
-            await _add_entry(hass, "iot_data_bridge", {"basket_roots": roots, "printers": False, "bridge_id": ""}, {})
+            await _add_entry(
+                hass,
+                "iot_data_bridge",
+                {"basket_roots": roots, "printers": False, "bridge_id": ""},
+                {"currency": "KRW"},
+            )
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     ticker = asyncio.create_task(observer.tick())
@@ -114,23 +119,19 @@ async def _observe(directory: str, port: int, reader_of_messages: str, sites: in
         if line.startswith("products "):
             await _set_products(hass, json.loads(line.removeprefix("products ")))
             print("{}", flush=True)
-        elif line == "items":
-            print(json.dumps(_sample(hass)), flush=True)
+        elif line == "states":
+            print(json.dumps({state.entity_id: state.state for state in hass.states.async_all()}), flush=True)
         else:
             print(observer.finish(), flush=True)
     ticker.cancel()
     await hass.async_stop(force=True)
 
 
-async def _set_products(hass: HomeAssistant, products: dict[str, int]) -> None:
+async def _set_products(hass: HomeAssistant, products: list[tuple[str, str, int]]) -> None:
     for entry in hass.config_entries.async_entries("iot_data_bridge"):
-        for code, price in products.items():
-            product = {"config_entry_id": entry.entry_id, "code": code, "name": code, "price": price}
+        for code, name, price in products:
+            product = {"config_entry_id": entry.entry_id, "code": code, "name": name, "price": price}
             await hass.services.async_call("iot_data_bridge", "set_product", product, blocking=True)
-
-
-def _sample(hass: HomeAssistant) -> dict[str, str]:
-    return {state.entity_id: state.state for state in hass.states.async_all() if state.entity_id.endswith("_items")}
 
 
 if __name__ == "__main__":
