@@ -109,3 +109,33 @@ def test_what_a_broker_said_it_does_not_support_is_refused_and_holds_up_nothing(
             assert (statistics.refused, statistics.connections_lost) == (1, 0)
         finally:
             client.disconnect()
+
+
+@pytest.mark.parametrize(
+    ("setting", "size", "retain", "text"),
+    [
+        ("max_packet_size 1000", 2000, False, "takes packets of 1000 bytes"),
+        ("retain_available false", 1, True, "keeps no retained messages"),
+    ],
+)
+def test_of_what_was_not_taken_at_qos_0_one_can_ask_whether_it_ever_will_be(
+    tmp_path: Path, setting: str, size: int, retain: bool, text: str
+) -> None:
+    of_the_listener = setting.startswith("retain")
+    with Mosquitto(
+        tmp_path,
+        settings=() if of_the_listener else (setting,),
+        listener_settings=(setting,) if of_the_listener else (),
+    ) as broker:
+        client = MQTTProtocol(broker_address="127.0.0.1", port=broker.port, timeout=5)
+        impossible, possible = client.prepare("t", 0, retain), client.prepare("t", 0)
+        assert not client.publish_prepared(possible, b"x")
+        # Not now, for there is no connection.
+        assert client.refusal(possible, b"x") is None
+        client.connect()
+        try:
+            assert not client.publish_prepared(impossible, bytes(size))
+            assert text in str(client.refusal(impossible, bytes(size)))
+            assert client.refusal(possible, b"x") is None
+        finally:
+            client.disconnect()

@@ -21,7 +21,10 @@ class Sent:
 
 @dataclass(slots=True)
 class ScriptedConnection:
-    """Records; `refuse` lets publish_prepared say that the queue is full, `answer_at_once` is every answer."""
+    """Records; `refuse` lets publish_prepared say that the queue is full, `answer_at_once` is every answer.
+
+    `largest` is how many bytes of payload the broker takes; as with a real one, only QoS 1 is answered for more.
+    """
 
     sent: list[Sent] = field(default_factory=list)
     acknowledged: list[int] = field(default_factory=list)
@@ -30,6 +33,7 @@ class ScriptedConnection:
     paused: bool = False
     refuse: bool = False
     answer_at_once: int | None = None
+    largest: int | None = None
     _protocol: MQTTProtocol = field(default_factory=lambda: MQTTProtocol(broker_address="nowhere"))
 
     def route(self, topic_filter: str, handler: MessageHandler, qos: int = 1) -> None:
@@ -64,7 +68,8 @@ class ScriptedConnection:
         on_acknowledged: Callable[[T, int], None] | None = None,
         token: T = None,  # type: ignore[assignment]  # as in MQTTProtocol
     ) -> bool:
-        if self.refuse:
+        too_large = self.refusal(prepared, payload) is not None
+        if self.refuse or (too_large and not prepared.qos):
             return False
 
         def answer(reason_code: int) -> None:
@@ -72,9 +77,17 @@ class ScriptedConnection:
                 on_acknowledged(token, reason_code)
 
         self.sent.append(Sent(prepared.topic, payload, prepared.qos, prepared.retain, answer))
-        if self.answer_at_once is not None:
+        if too_large:
+            self.sent.pop()
+            answer(0x95)
+        elif self.answer_at_once is not None:
             asyncio.get_running_loop().call_soon(answer, self.answer_at_once)
         return True
+
+    def refusal(self, prepared: PreparedPublish, payload: bytes) -> str | None:
+        if self.largest is None or len(payload) <= self.largest:
+            return None
+        return f"{len(payload)} bytes on {prepared.topic} are too many"
 
     def pause(self) -> None:
         self.paused = True
@@ -86,3 +99,8 @@ class ScriptedConnection:
         """Return what was published since the last call."""
         taken, self.sent = self.sent, []
         return taken
+
+
+def refused_nothing(topic: str, error: str) -> None:
+    """What an announcer tells of an announcement that is refused, where none should be."""
+    raise AssertionError(f"{topic}: {error}")

@@ -144,3 +144,20 @@ class BridgeProcess:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+def log_lines(bridge: BridgeProcess, event: str) -> list[dict[str, object]]:
+    """Return what it logged as this event."""
+    printed = bridge.log.read_bytes().splitlines()
+    lines: list[dict[str, object]] = [orjson.loads(line) for line in printed if line.startswith(b"{")]
+    return [line for line in lines if line["event"] == event]
+
+
+def wait_for_log(bridge: BridgeProcess, event: str) -> dict[str, object]:
+    """Return the last line of an event, waiting for the first."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        if lines := log_lines(bridge, event):
+            return lines[-1]
+        time.sleep(0.02)
+    raise AssertionError(bridge.log.read_text())

@@ -9,26 +9,12 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.data_bridge.running import WAIT_SECONDS, BridgeProcess, Listener
+from tests.data_bridge.running import BridgeProcess, Listener, log_lines, wait_for_log
 
 
 def content(payload: bytes) -> dict[str, object]:
     found: dict[str, object] = orjson.loads(payload)
     return found
-
-
-def log_lines(bridge: BridgeProcess, event: str) -> list[dict[str, object]]:
-    lines = [content(line) for line in bridge.log.read_bytes().splitlines() if line.startswith(b"{")]
-    return [line for line in lines if line["event"] == event]
-
-
-def wait_for_log(bridge: BridgeProcess, event: str) -> dict[str, object]:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        if lines := log_lines(bridge, event):
-            return lines[-1]
-        time.sleep(0.02)
-    raise AssertionError(bridge.log.read_text())
 
 
 def test_an_envelope_arrives_at_its_devices(bridge: BridgeProcess, listener: Listener) -> None:

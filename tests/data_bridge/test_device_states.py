@@ -14,7 +14,7 @@ from data_bridge.own_topics import OwnTopics
 from data_bridge.pipeline import Pipeline
 from data_bridge.retained_states import RetainedStates
 from data_bridge.settings import AnnouncementSettings, CatalogSettings, DeduplicationSettings, Settings
-from tests.data_bridge.connections import ScriptedConnection
+from tests.data_bridge.connections import ScriptedConnection, refused_nothing
 
 ROOT = "iot_data_bridge/main"
 MAPPINGS = """\
@@ -38,7 +38,7 @@ class Site:
         catalog = self._load(MAPPINGS, DEVICES)
         self.pipeline = Pipeline(self.connection, self.settings, catalog, lambda *_: None, LimitedLog(lambda *_: None))
         self.pipeline.start()
-        self.announcer = Announcer(self.connection, OwnTopics("main"), "Main", AnnouncementSettings())
+        self.announcer = Announcer(self.connection, OwnTopics("main"), "Main", AnnouncementSettings(), refused_nothing)
         self.announcer.use(self.pipeline.announcement.payload, self.pipeline.states.keys())
         self.retained = RetainedStates(self.connection, OwnTopics("main"), self.pipeline, self.announcer.forget)
         self.retained.listen()

@@ -681,6 +681,45 @@ async def test_at_qos_0_too_a_connection_that_takes_nothing_loses_nothing(unansw
     assert unanswered.pipeline.transport.open == 0
 
 
+async def test_what_the_broker_never_takes_is_a_dead_letter_and_holds_up_nothing(unanswered: Harness) -> None:
+    unanswered.connection.largest = 100
+    large = unanswered.raw(b"x" * 200, "plain/x")
+    assert [(letter.reason, letter.device) for letter, _ in unanswered.letters] == [(Reason.REFUSED, "VM-A")]
+    assert "bytes on devices/vm-a/ingress are too many" in unanswered.letters[0][0].detail
+    small = unanswered.raw(b"5", "plain/x")
+    assert not unanswered.connection.paused
+    # The order of a topic: the small one waits until the large one is safe.
+    assert unanswered.connection.acknowledged == []
+    unanswered.letters[0][1]()
+    assert [each.payload for each in unanswered.connection.sent] == [b'{"object":"Plain","value":"5"}']
+    assert unanswered.connection.acknowledged == [large, small]
+
+
+async def test_an_envelope_that_the_broker_never_takes_is_a_dead_letter_of_each_device(make: MakeHarness) -> None:
+    bridge = make(egress=EgressSettings(qos=0))
+    bridge.connection.largest = 10
+    delivery = bridge.envelope("GPS001", "GLL001", 1.5, "u1")
+    assert [letter.device for letter, _ in bridge.letters] == ["VM-A", "VM-C"]
+    assert not bridge.connection.paused
+    for _, on_stored in bridge.letters:
+        assert bridge.connection.acknowledged == []
+        on_stored()
+    assert bridge.connection.acknowledged == [delivery]
+    assert bridge.pipeline.transport.open == 0
+
+
+async def test_what_waits_for_a_broker_that_then_never_takes_it_lets_the_others_go(unanswered: Harness) -> None:
+    unanswered.connection.refuse = True
+    unanswered.raw(b"x" * 200, "plain/x")
+    unanswered.envelope("GPS001", "GLL001", 1.5)
+    assert unanswered.connection.paused
+    unanswered.connection.largest = 100
+    unanswered.connection.refuse = False
+    await until(lambda: len(unanswered.connection.sent) == 2)
+    assert [letter.reason for letter, _ in unanswered.letters] == [Reason.REFUSED]
+    assert not unanswered.connection.paused
+
+
 # ---------------------------------------------------------------- overlapping filters
 
 

@@ -2,14 +2,14 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 
 import orjson
 
 from data_bridge import SCHEMA, VERSION
 from data_bridge.catalogs.casts import Raw, Value
-from data_bridge.connection import Connection, PreparedPublish
+from data_bridge.connection import FAILURE, Connection, PreparedPublish
 from data_bridge.layers.compiled import DeviceState
 from data_bridge.own_topics import OwnTopics
 from data_bridge.settings import AnnouncementSettings
@@ -20,12 +20,24 @@ TICK_SECONDS = 0.1
 
 
 class Announcer:
-    """Publishes availability, hello, catalog, states, metrics and events."""
+    """Publishes availability, hello, catalog, states, metrics and events.
 
-    def __init__(self, connection: Connection, topics: OwnTopics, name: str, settings: AnnouncementSettings) -> None:
+    `refused(topic, error)` is told, once for each topic, of what the broker can never take.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        topics: OwnTopics,
+        name: str,
+        settings: AnnouncementSettings,
+        refused: Callable[[str, str], None],
+    ) -> None:
         self.events_dropped = 0
         self.states_sent = 0
         self._connection = connection
+        self._refused = refused
+        self._refused_topics: set[str] = set()
         self._topics = topics
         self._hello_message = orjson.dumps(
             {"bridge_id": topics.bridge_id, "name": name, "version": VERSION, "schema": SCHEMA}
@@ -56,24 +68,45 @@ class Announcer:
 
     def announce(self, states: Iterable[DeviceState]) -> None:
         """Say everything that is retained: after each connect, for a broker that restarted may have forgotten it."""
-        publish = self._connection.publish_prepared
-        publish(self._hello, self._hello_message)
+        self._publish(self._hello, self._hello_message)
         self.announce_catalog()
         for state in states:
             if state.values and not state.dirty:
                 state.dirty = True
                 self._ready.append(state)
         # Last, so that whoever waits for it finds the rest in place.
-        publish(self._availability, ONLINE)
+        self._publish(self._availability, ONLINE)
 
     def announce_catalog(self) -> None:
         """Publish the retained catalog."""
         if self._catalog_message is not None:
-            self._connection.publish_prepared(self._catalog, self._catalog_message)
+            self._publish(self._catalog, self._catalog_message)
+
+    def _publish(self, prepared: PreparedPublish, payload: bytes) -> bool:
+        """Publish what is retained; False when there is no room for it now.
+
+        What the broker can never take counts as published: another try would only meet the same.
+        """
+        refusal = self._connection.refusal(prepared, payload)
+        if refusal is not None:
+            self._note_refused(prepared.topic, refusal)
+            return True
+        return self._connection.publish_prepared(prepared, payload, self._answered, prepared.topic)
+
+    def _answered(self, topic: str, reason_code: int) -> None:
+        if reason_code >= FAILURE:
+            self._note_refused(topic, f"the broker refused it with reason code 0x{reason_code:02x}")
+        else:
+            self._refused_topics.discard(topic)
+
+    def _note_refused(self, topic: str, error: str) -> None:
+        if topic not in self._refused_topics:
+            self._refused_topics.add(topic)
+            self._refused(topic, error)
 
     def goodbye(self) -> None:
         """Say that the bridge goes on purpose: a last will is sent only to those who are lost."""
-        self._connection.publish_prepared(self._availability, OFFLINE)
+        self._publish(self._availability, OFFLINE)
 
     def forget(self, device: str) -> None:
         """Remove a device's retained state from the broker: now or, where the queue is full, with a later tick."""
@@ -84,7 +117,7 @@ class Announcer:
         """Tell whether all that is to be forgotten is."""
         while self._to_forget:
             device = next(iter(self._to_forget))
-            if not self._connection.publish_prepared(self._state_topic(device), b""):
+            if not self._publish(self._state_topic(device), b""):
                 return False
             del self._to_forget[device], self._state_topics[device]
             self._sent.pop(device, None)
@@ -124,12 +157,13 @@ class Announcer:
         wall = time.time() - (now - state.changed_ns) / 1e9 if state.changed_ns else time.time()
         # A device none of whose values is known has no retained state.
         payload = encode_state(wall, state.values) if state.values else b""
-        if not self._connection.publish_prepared(self._state_topic(state.device), payload):
+        topic = self._state_topic(state.device)
+        if not self._publish(topic, payload):
             state.dirty = True
             self._ready.append(state)
             return self._per_tick
         self._sent[state.device] = now
-        self.states_sent += 1
+        self.states_sent += topic.topic not in self._refused_topics
         return 1
 
     def event(self, kind: str, **content: object) -> None:

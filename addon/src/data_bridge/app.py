@@ -68,7 +68,10 @@ class Bridge:
             self._watch_message if settings.logging.level == "debug" else None,
         )
         self._settle(loaded)
-        self._announcer = Announcer(self._connection, self._topics, settings.name, settings.announcements)
+        self._limited_announcements = LimitedLog(self._say_not_announced)
+        self._announcer = Announcer(
+            self._connection, self._topics, settings.name, settings.announcements, self._not_announced
+        )
         self._announcer.use(self._pipeline.announcement.payload, self._pipeline.states.keys())
         self._retained = RetainedStates(self._connection, self._topics, self._pipeline, self._announcer.forget)
         self._metrics = Metrics(self._pipeline, self._letters, self._announcer, self._catalogs)
@@ -146,6 +149,7 @@ class Bridge:
         self._announce_states(last=True)
         self._limited.flush(everything=True)
         self._limited_letters.flush(everything=True)
+        self._limited_announcements.flush(everything=True)
         self._announcer.goodbye()
         was_connected = self._link.connected
         await self._link.disconnect()
@@ -198,6 +202,7 @@ class Bridge:
         every(INTERVAL_SECONDS, "health", self._write_health)
         every(5.0, "overdue log lines", self._limited.flush)
         every(5.0, "overdue dead-letter lines", self._limited_letters.flush)
+        every(5.0, "overdue announcement lines", self._limited_announcements.flush)
         every(min(1.0, settings.deduplication.ttl / 8), "de-duplication", self._pipeline.deduplication.turn_when_due)
         if settings.catalogs.watch:
             every(settings.catalogs.watch, "catalog watch", self._reload_when_changed)
@@ -332,6 +337,12 @@ class Bridge:
     def _say_dead_letter(self, reason: str, count: int, detail: str) -> None:
         _LOG.warning("dead_letter", reason=reason, count=count, last=detail)
         self._announcer.event("dead_letter", reason=reason, count=count, detail=detail)
+
+    def _not_announced(self, topic: str, error: str) -> None:
+        self._limited_announcements.happened("announcement_refused", f"{topic}: {error}")
+
+    def _say_not_announced(self, event: str, count: int, last: str) -> None:
+        _LOG.error(event, count=count, last=last)
 
     def _watch_message(self, topic: str, payload: bytes) -> None:
         _LOG.debug("received", topic=topic, bytes=len(payload), payload=payload[:200].decode(errors="replace"))

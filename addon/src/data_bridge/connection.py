@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from communicator.protocols.mqtt.frames import FAILURE
 from communicator.protocols.mqtt.mqtt_protocol import PreparedPublish
 
-__all__ = ["Connection", "MessageHandler", "PreparedPublish"]
+__all__ = ["FAILURE", "Connection", "MessageHandler", "PreparedPublish"]
 
 type MessageHandler = Callable[[str, bytes, int], None]
 """handler(topic, payload, delivery): delivery is 0 at QoS 0, else the token to acknowledge."""
@@ -45,6 +46,9 @@ class Connection(Protocol):
         token: T = ...,
     ) -> bool:
         """Send; `on_acknowledged(token, reason_code)` follows the broker's answer. False when it was not taken."""
+
+    def refusal(self, prepared: PreparedPublish, payload: bytes) -> str | None:
+        """Return why the broker can never take a message; None when it can, now or later."""
 
     def pause(self) -> None:
         """Take no more messages for now."""

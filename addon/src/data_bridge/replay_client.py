@@ -10,11 +10,11 @@ import orjson
 from communicator.common.exception import ProtocolError, ProtocolTimeoutError
 from communicator.protocols.mqtt.mqtt_protocol import MQTTProtocol
 from data_bridge.broker_link import connection_settings
+from data_bridge.connection import FAILURE
 from data_bridge.dead_letters import DeadLetter
 from data_bridge.settings import Settings
 
 _ANSWER_SECONDS = 30.0
-_FAILURE = 0x80
 
 
 @asynccontextmanager
@@ -90,4 +90,4 @@ async def publish_again(settings: Settings, deliveries: Sequence[DeadLetter]) ->
                 await answered.wait()
         except TimeoutError:
             pass
-    return [number for number, code in codes.items() if code < _FAILURE]
+    return [number for number, code in codes.items() if code < FAILURE]

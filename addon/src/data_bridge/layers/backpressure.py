@@ -18,7 +18,7 @@ class Backpressure:
     """
 
     def __init__(self, connection: Connection, timers: Timers, submit: Callable[[Token], bool]) -> None:
-        """Make it with what sends one delivery: False when the connection does not take it."""
+        """Make it with what sends one delivery: False when the connection does not take it now."""
         self._connection = connection
         self._timers = timers
         self._submit = submit

@@ -7,7 +7,7 @@ from time import perf_counter_ns
 from orjson import dumps
 
 from data_bridge.catalogs.casts import Value
-from data_bridge.connection import Connection, PreparedPublish
+from data_bridge.connection import FAILURE, Connection, PreparedPublish
 from data_bridge.histogram import LatencyHistogram
 from data_bridge.layers.backpressure import Backpressure
 from data_bridge.layers.compiled import DeviceState, Output, Route, encode
@@ -18,9 +18,6 @@ from data_bridge.layers.timers import Timers
 from data_bridge.layers.turns import Turns
 from data_bridge.layers.undelivered import DeadLetterSink, Undelivered
 from data_bridge.reasons import Reason
-
-# MQTT 5 reason codes from here on are failures.
-FAILURE = 0x80
 
 
 class Transport:
@@ -98,23 +95,27 @@ class Transport:
         """Do the same with QoS 0, where what was handed to the connection is as delivered as it can be."""
         payload = route.head + dumps(value) + b"}"
         name = route.object
-        refused: Pending | None = None
+        untaken: list[Output] | None = None
         self.mapped += 1
         for prepared, state, output in route.targets:
             if not self._publish(prepared, payload):
-                if refused is None:
-                    refused = Pending(identity, trace_id, delivery, started, 0)
-                    if identity is not None:
-                        self.in_flight[identity] = refused
-                refused.remaining += 1
-                self._backpressure.add((refused, output, payload, name, 1))
+                if untaken is None:
+                    untaken = []
+                untaken.append(output)
             if state is not None:
                 state.values[name] = value
                 state.changed_ns = started
                 if not state.dirty:
                     state.dirty = True
                     self.changed.append(state)
-        if refused is not None:
+        if untaken is not None:
+            pending = Pending(identity, trace_id, delivery, started, len(untaken))
+            if identity is not None:
+                self.in_flight[identity] = pending
+            for output in untaken:
+                token = (pending, output, payload, name, 1)
+                if not self._given_up(token):
+                    self._backpressure.add(token)
             return
         self.finished += 1
         elapsed = perf_counter_ns() - started
@@ -208,11 +209,12 @@ class Transport:
                 self._backpressure.add(token)
 
     def _submit(self, prepared: PreparedPublish, token: Token) -> bool:
+        """Hand one delivery to the connection; False when it does not take it now."""
         if token[1].qos:
             return self._publish(prepared, token[2], self._acknowledged, token)
         # At QoS 0 no answer will come: what was handed to the connection is as delivered as it can be.
         if not self._publish(prepared, token[2]):
-            return False
+            return self._given_up(token)
         self._delivered(token[0])
         return True
 
@@ -309,6 +311,18 @@ class Transport:
                 self._backpressure.add(again)
 
         self._timers.later(self._backoff * 2 ** (attempt - 1), retry)
+
+    def _given_up(self, token: Token) -> bool:
+        """Make a dead letter of what the connection did not take, if the broker never will; False if it may later.
+
+        At QoS 1 the refusal is its answer; at QoS 0 it would wait for ever, and all input with it.
+        """
+        prepared = token[1].prepared
+        refusal = None if prepared is None else self._connection.refusal(prepared, token[2])
+        if refusal is None:
+            return False
+        self._give_up(token, Reason.REFUSED, refusal)
+        return True
 
     def _give_up(self, token: Token, reason: Reason, detail: str) -> None:
         pending, output, payload, name, attempts = token

@@ -292,8 +292,8 @@ class MQTTProtocol(PubSubProtocol):
                 content_type=content_type,
             )
         payload = _payload_bytes(message)
-        if reason_code := self._session.refusal_of(prepared, payload):
-            raise ProtocolValidationError(self._explanation(reason_code, prepared, payload))
+        if refusal := self.refusal(prepared, payload):
+            raise ProtocolValidationError(refusal)
         if self.config.mode == "blocking" and qos and not self._inside:
             return self._publish_confirmed(prepared, payload)
         return self._taken(prepared, self._session.publish(prepared, payload, None, None))
@@ -324,6 +324,14 @@ class MQTTProtocol(PubSubProtocol):
         """
         # The token goes back to the callback that came with it, so that their type stays the same.
         return self._session.publish(prepared, payload, on_acknowledged, token)  # type: ignore[arg-type]
+
+    def refusal(self, prepared: PreparedPublish, payload: bytes) -> str | None:
+        """Return why the broker can never take a message, by what it said when it last accepted us; None if it can.
+
+        To be asked when `publish_prepared` has returned False: with QoS 0 that may mean "not now" or "never".
+        """
+        reason_code = self._session.refusal_of(prepared, payload)
+        return self._explanation(reason_code, prepared, payload) if reason_code else None
 
     # ------------------------------------------------------------------ subscribe
 

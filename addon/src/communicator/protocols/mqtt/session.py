@@ -477,9 +477,11 @@ class Session:
         return refused
 
     def _settle(self, message: OutgoingMessage, reason_code: int) -> None:
-        if reason_code >= FAILURE:
-            _logger.warning("a message on %r was refused: reason code %#04x", message.prepared.topic, reason_code)
-        if message.settled is not None:
+        if message.settled is None:
+            # Whoever asks for the answers says what they mean; a line for each of a flood would say nothing.
+            if reason_code >= FAILURE:
+                _logger.warning("a message on %r was refused: reason code %#04x", message.prepared.topic, reason_code)
+        else:
             try:
                 message.settled(message.token, reason_code)
             except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
