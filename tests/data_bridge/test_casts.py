@@ -1,11 +1,12 @@
 """From what a message holds to what a catalog promises."""
 
 import math
+from collections.abc import Callable
 from typing import get_args
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from data_bridge.catalogs.casts import (
@@ -79,6 +80,15 @@ def test_an_integer_beyond_64_bits_is_out_of_range(raw: Raw) -> None:
     assert caught.value.reason == "out_of_range"
 
 
+def test_a_whole_number_of_any_size_is_its_text() -> None:
+    assert to_text(2**64) == "18446744073709551616"
+    assert to_text(-(2**70)) == "-1180591620717411303424"
+
+
+def test_a_whole_number_of_any_size_may_be_in_an_enum_map() -> None:
+    assert prepare_cast(ValueType.TEXT, enum={"18446744073709551616": "full"})(2**64) == "full"
+
+
 @pytest.mark.parametrize("word", ["true", "TRUE", "True", "1", "yes", "Yes", "on", "ON", " on "])
 def test_words_for_true_in_any_case(word: str) -> None:
     assert to_boolean(word) is True
@@ -148,6 +158,24 @@ def test_only_numbers_have_a_scale(value_type: ValueType) -> None:
         prepare_cast(value_type, scale=2)
 
 
+def beyond_what_our_encoder_writes[**P, R](test: Callable[P, R]) -> Callable[P, R]:
+    """Try each type, among all else, with numbers that no JSON reader of ours gives but a caller may."""
+    numbers = (2**64, -(2**63) - 1, 10**400, 10**5000)
+    for value_type in ValueType:
+        for raw in (*numbers, *([number] for number in numbers), {"a": 2**64}, deep()):
+            test = example(value_type, raw)(test)
+    return test
+
+
+def deep() -> Raw:
+    """Return a list nested deeper than it can be written."""
+    nested: Raw = []
+    for _ in range(300):
+        nested = [nested]
+    return nested
+
+
+@beyond_what_our_encoder_writes
 @given(st.sampled_from(list(ValueType)), json_values)
 def test_any_json_value_becomes_the_promised_type_or_is_refused_with_a_known_reason(
     value_type: ValueType, raw: Raw
@@ -171,6 +199,20 @@ def test_any_json_value_becomes_the_promised_type_or_is_refused_with_a_known_rea
     assert orjson.loads(orjson.dumps(value)) == value
 
 
+@beyond_what_our_encoder_writes
+@given(st.sampled_from(list(ValueType)), json_values)
+def test_any_json_value_is_in_an_enum_map_or_refused_with_a_known_reason(value_type: ValueType, raw: Raw) -> None:
+    cast = prepare_cast(value_type, enum={"0": "1"})
+    try:
+        value = cast(raw)
+    except CastError as error:
+        Reason(error.reason)
+    else:
+        assert str(raw) in {"0", "0.0", "-0.0"}
+        assert value in {1, "1"}
+
+
+@example(1.0, 0.0, 10**400)
 @given(st.floats(), st.floats(), json_values)
 def test_a_scaled_value_is_finite_or_refused(scale: float, offset: float, raw: Raw) -> None:
     try:

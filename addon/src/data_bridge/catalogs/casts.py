@@ -52,7 +52,10 @@ class CastError(ValueError):
 
 
 def _shown(raw: Raw) -> str:
-    text = repr(raw)
+    try:
+        text = repr(raw)
+    except (ValueError, RecursionError):  # more digits than Python writes, or nested too deep
+        return "something too large to be shown"
     return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 -- what fits a log line
 
 
@@ -67,7 +70,10 @@ def to_float(raw: Raw) -> float:
     if type(raw) is float:  # a third of isinstance's cost, and no bool passes for a number
         return raw
     if type(raw) is int:
-        return float(raw)
+        try:
+            return float(raw)
+        except OverflowError:
+            raise _too_large(raw) from None
     if not isinstance(raw, str) or len(raw) > _LONGEST_NUMBER or "_" in raw:
         raise _refuse(raw, ValueType.FLOAT)
     try:
@@ -87,7 +93,7 @@ def to_integer(raw: Raw) -> int:
     elif isinstance(raw, float) or (isinstance(raw, str) and len(raw) <= _LONGEST_NUMBER and "_" not in raw):
         try:
             value = int(raw)
-        except ValueError:
+        except (ValueError, OverflowError):
             value = _whole(to_float(raw), raw)
         else:
             if isinstance(raw, float):
@@ -96,7 +102,11 @@ def to_integer(raw: Raw) -> int:
         raise _refuse(raw, ValueType.INTEGER)
     if MINIMUM_INTEGER <= value <= MAXIMUM_INTEGER:
         return value
-    raise CastError("out_of_range", f"{_shown(raw)} needs more than 64 bits")
+    raise _too_large(raw)
+
+
+def _too_large(raw: Raw) -> CastError:
+    return CastError("out_of_range", f"{_shown(raw)} needs more than 64 bits")
 
 
 def _whole(number: float, raw: Raw) -> int:
@@ -109,9 +119,19 @@ def to_text(raw: Raw) -> str:
     """Return a text; numbers and truths as JSON writes them."""
     if isinstance(raw, str):
         return raw
+    if type(raw) is int:
+        return _digits(raw)
     if isinstance(raw, bool | int | float):
         return orjson.dumps(raw).decode()
     raise _refuse(raw, ValueType.TEXT)
+
+
+def _digits(number: int) -> str:
+    # orjson would refuse one of more than 64 bits.
+    try:
+        return str(number)
+    except ValueError:
+        raise CastError("out_of_range", "a number of more digits than anybody meant") from None
 
 
 def to_boolean(raw: Raw) -> bool:
@@ -165,12 +185,24 @@ def _scaled(value_type: ValueType, scale: float, offset: float) -> Cast:
 
 
 def enum_key(raw: Raw) -> str:
-    """Return the spelling under which an enum map holds a raw value: 1, 1.0 and "1" are all "1"."""
+    """Return the spelling under which an enum map holds a raw value: 1, 1.0 and "1" are all "1".
+
+    Raises:
+        CastError: no map holds it.
+    """
     if isinstance(raw, str):
         return raw
     if isinstance(raw, float) and raw.is_integer():
         return str(int(raw))
+    if type(raw) is int:
+        return _digits(raw)
+    if isinstance(raw, list | dict):
+        raise _not_in_map(raw)
     return orjson.dumps(raw).decode()
+
+
+def _not_in_map(raw: Raw) -> CastError:
+    return CastError("unknown_option", f"{_shown(raw)} is not in the enum map")
 
 
 def _enumerated(value_type: ValueType, words: Mapping[str, str]) -> Cast:
@@ -182,7 +214,7 @@ def _enumerated(value_type: ValueType, words: Mapping[str, str]) -> Cast:
             raise _refuse(raw, value_type)
         value = values.get(enum_key(raw))
         if value is None:
-            raise CastError("unknown_option", f"{_shown(raw)} is not in the enum map")
+            raise _not_in_map(raw)
         return value
 
     return cast_enumerated
