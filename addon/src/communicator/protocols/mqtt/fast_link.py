@@ -48,7 +48,8 @@ from communicator.protocols.mqtt.topic_aliases import TopicAliases
 
 _logger = logging.getLogger(__name__)
 
-READ_BYTES = 262_144
+READ_BYTES = 65_536
+"""For more at once the C library would map new memory at every read: a tenth of a message's whole cost."""
 TLS_RECORD_BYTES = 16_384
 UNSENT_BYTES = 16 * 1_048_576
 """Above it a message of QoS 0 is refused: the network does not take what is published."""
