@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 CONNACK_BYTES = 4
-_READ = 1 << 18
+_READ = 1 << 16  # more at once would be mapped anew by the C library at every read
 _SILENCE_SECONDS = 5.0
 _CONNECT_SECONDS = 10.0
 _PUBACK_BYTES = 4

@@ -29,6 +29,7 @@ from benchmarks.mappers import (
     mosquitto_program,
     program_version,
 )
+from broker.mosquitto import MAXIMUM_IN_FLIGHT
 from development.mosquitto import Mosquitto
 
 TOPICS = [f"bench/in/{number}" for number in range(100)]
@@ -56,9 +57,10 @@ class Measured:
 class Runner:
     """Knows the machine's cores, numbers the loads, and measures one thing after the other."""
 
-    def __init__(self, folder: Path, seconds: float) -> None:
+    def __init__(self, folder: Path, seconds: float, in_flight: int = MAXIMUM_IN_FLIGHT) -> None:
         self._folder = folder
         self._seconds = seconds
+        self._in_flight = in_flight
         self._number = 0
         cores = sorted(os.sched_getaffinity(0))
         self._theirs: int | None = None
@@ -69,7 +71,13 @@ class Runner:
     def _broker(self) -> Mosquitto:
         self._number += 1
         # No limit to what may wait: it is the load that keeps within its window.
-        settings = ("max_queued_messages 0", "log_type error", "log_type notice", "log_type information")
+        settings = (
+            "max_queued_messages 0",
+            f"max_inflight_messages {self._in_flight}",
+            "log_type error",
+            "log_type notice",
+            "log_type information",
+        )
         return Mosquitto(
             self._folder / f"broker{self._number}", persistence=False, settings=settings, program=mosquitto_program()
         )
@@ -229,6 +237,12 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one short round: does it all work?")
     parser.add_argument("--only", help="only programs whose name contains this")
     parser.add_argument("--qos", type=int, choices=(0, 1), action="append")
+    parser.add_argument(
+        "--in-flight",
+        type=int,
+        default=MAXIMUM_IN_FLIGHT,
+        help="the broker's max_inflight_messages; the app's own is %(default)s, Mosquitto's default 20",
+    )
     parser.add_argument("--write", action="store_true", help="put the tables into benchmarks/README.md")
     given = parser.parse_args()
     rounds, seconds = (1, 1.0) if given.quick else (given.rounds, given.seconds)
@@ -236,7 +250,7 @@ def main() -> int:
     levels = given.qos or [0, 1]
     rows: list[Measured] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        runner = Runner(Path(folder), seconds)
+        runner = Runner(Path(folder), seconds, given.in_flight)
         for number in range(rounds):
             for qos in levels:
                 rows.append(runner.ceiling(qos))

@@ -21,10 +21,15 @@ _LOG_TYPES: Mapping[LogLevel, tuple[str, ...]] = {
     "error": ("error",),
 }
 
+MAXIMUM_IN_FLIGHT = 100
+"""Messages of QoS 1 and 2 that a client may have on their way to it without an acknowledgement."""
+
 # What one client may cost the others. A message may be twice the bridge's own limit of 1 MB, so that a bigger one is
 # counted there by reason before it is refused here by closing the sender's connection.
 _LIMITS = (
     "max_packet_size 2097152",
+    # Of the default of 20 a read brings a dozen at most, and the bridge spends a fifth of its time waking up for them.
+    f"max_inflight_messages {MAXIMUM_IN_FLIGHT}",
     # A restarted bridge has seconds of small messages waiting, so bytes are the limit that counts. 0, no limit of the
     # number, makes Mosquitto 2.0.11 close the connection of a client that publishes what it may not.
     "max_queued_messages 1000000",
