@@ -291,7 +291,7 @@ async def test_a_flood_of_large_rubbish_is_bounded_in_bytes(make: MakeHarness) -
 async def test_while_the_disk_refuses_what_nobody_holds_back_takes_no_memory_without_end(
     bridge: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("data_bridge.skips._MOST_BYTES_WAITING", 1000)
+    monkeypatch.setattr("data_bridge.layers.keep_budget._MOST_BYTES_WAITING", 1000)
     for _ in range(10):
         bridge.pipeline.input.receive_envelope("iot/ingress", b"x" * 300, 0)
     assert len(bridge.letters) == 3
@@ -451,6 +451,50 @@ async def test_values_of_a_device_without_transport_become_dead_letters(bridge: 
     bridge.envelope("SIG", "S", "x", "u1")
     ((letter, _),) = bridge.letters
     assert (letter.reason, letter.device) == (Reason.NO_TRANSPORT, "SIG-1")
+
+
+async def test_a_flood_for_devices_without_transport_fills_no_disk(make: MakeHarness) -> None:
+    bridge = make(dead_letters=DeadLetterSettings(keep_per_second=5))
+    deliveries = [bridge.envelope("SIG", "S", "x", f"u{number}") for number in range(100)]
+    kept = len(bridge.letters)
+    assert kept in range(5, 11)
+    assert bridge.pipeline.transport.not_kept == 100 - kept
+    # Nothing waits for what is not kept.
+    assert len(bridge.connection.acknowledged) == 100 - kept
+    for _, on_stored in bridge.letters:
+        on_stored()
+    assert sorted(bridge.connection.acknowledged) == deliveries
+    assert bridge.pipeline.transport.open == 0
+
+
+async def test_a_flood_of_what_the_broker_never_takes_fills_no_disk(make: MakeHarness) -> None:
+    bridge = make(egress=EgressSettings(qos=0), dead_letters=DeadLetterSettings(keep_per_second=5))
+    bridge.connection.largest = 10
+    for _ in range(100):
+        bridge.envelope("7", "1", 5)
+    kept = len(bridge.letters)
+    assert kept in range(5, 11)
+    assert bridge.pipeline.transport.not_kept == 100 - kept
+
+
+async def test_a_flood_of_rubbish_hides_no_delivery(make: MakeHarness) -> None:
+    bridge = make(dead_letters=DeadLetterSettings(keep_bytes_per_second=1_000))
+    for _ in range(10):
+        bridge.raw(b"x" * 900)
+    bridge.envelope("SIG", "S", "x", "u1")
+    assert bridge.letters[-1][0].reason is Reason.NO_TRANSPORT
+
+
+async def test_what_is_asked_for_by_itself_is_kept_whatever_floods_there_are(make: MakeHarness) -> None:
+    bridge = make(dead_letters=DeadLetterSettings(keep_per_second=1))
+    route = bridge.pipeline.catalog.routes["Signal.Only"]
+    told: list[bool] = []
+    for _ in range(20):
+        bridge.pipeline.transport.deliver_all([(route, "x")], None, "t", 0, 1, told.append)
+    for _, on_stored in bridge.letters:
+        on_stored()
+    # A replayed input is gone from the store when its deliveries are letters.
+    assert (len(bridge.letters), told) == (20, [False] * 20)
 
 
 async def test_a_full_queue_holds_the_input_back_and_loses_nothing(bridge: Harness) -> None:

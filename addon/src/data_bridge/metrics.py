@@ -35,6 +35,7 @@ class Metrics:
             "skipped": self._pipeline.skipped(),
             "dead_letters": self._letters.stored,
             "inputs_not_kept": self._pipeline.skips.not_kept,
+            "deliveries_not_kept": transport.not_kept,
             "dead_letters_dropped": self._letters.dropped,
             "queue_depth": transport.open,
             "backlog": transport.backlog + self._letters.waiting,

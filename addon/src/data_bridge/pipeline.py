@@ -14,6 +14,7 @@ from data_bridge.connection import Connection, MessageHandler
 from data_bridge.layers.compiled import CompiledCatalog, DeviceState, compile_catalog, device_states
 from data_bridge.layers.deduplication import Deduplication
 from data_bridge.layers.input import Input
+from data_bridge.layers.keep_budget import KeepBudget
 from data_bridge.layers.mapping import Mapping
 from data_bridge.layers.redeliveries import Redeliveries
 from data_bridge.layers.transport import Transport
@@ -21,7 +22,7 @@ from data_bridge.layers.undelivered import DeadLetterSink
 from data_bridge.logs import LimitedLog
 from data_bridge.reasons import Reason
 from data_bridge.settings import Settings
-from data_bridge.skips import KeepLimits, Skips
+from data_bridge.skips import Skips
 
 _REMEMBERED_TOPICS = 20_000
 
@@ -58,10 +59,12 @@ class Pipeline:
             folder / "redelivered.bin" if folder is not None and given.enabled else None,
         )
         by_key = given.identity == "trace_and_key"
+        letters = settings.dead_letters
         self.transport = Transport(
             connection,
             self.deduplication,
             dead_letter,
+            KeepBudget(dead_letter, letters.keep_per_second, letters.keep_bytes_per_second),
             tries=settings.delivery.tries,
             backoff=settings.delivery.backoff,
             ordered=by_key,
@@ -69,14 +72,10 @@ class Pipeline:
         )
         self.skips = Skips(
             connection.acknowledge,
-            dead_letter,
             limited,
-            KeepLimits(
-                reasons=frozenset(settings.dead_letters.keep),
-                per_second=settings.dead_letters.keep_per_second,
-                bytes_per_second=settings.dead_letters.keep_bytes_per_second,
-                largest=settings.dead_letters.too_large_bytes,
-            ),
+            KeepBudget(dead_letter, letters.keep_per_second, letters.keep_bytes_per_second),
+            reasons=frozenset(letters.keep),
+            largest=letters.too_large_bytes,
         )
         ready = self.prepare(catalog)
         self.states = ready.states

@@ -175,9 +175,9 @@ class DeliverySettings(_Section):
 class DeadLetterSettings(_Section):
     """The store of what could not be delivered. `keep` are the reasons for which an unusable input is stored too.
 
-    A flood of bad input fills no disk: of each reason at most `keep_per_second` inputs are stored, of all together
-    `keep_bytes_per_second`, of one above `ingress.maximum_bytes` its first `too_large_bytes`, and the store as a
-    whole has room for `maximum_entries` and `maximum_bytes`.
+    A flood of bad input, or of deliveries that can never go, fills no disk: of each reason at most `keep_per_second`
+    are stored, of all together `keep_bytes_per_second`, of one above `ingress.maximum_bytes` its first
+    `too_large_bytes`, and the store as a whole has room for `maximum_entries` and `maximum_bytes`.
     """
 
     path: Path | None = None  # dead-letters.sqlite in data_directory

@@ -10,6 +10,7 @@ class Pending:
     """A message whose deliveries are under way."""
 
     __slots__ = (
+        "asked_for",
         "complete",
         "delivery",
         "end_turn",
@@ -29,6 +30,8 @@ class Pending:
         self.started = started
         self.remaining = remaining
         self.complete = True
+        # Somebody sent just this one, and waits to hear what became of it: its dead letters are no flood.
+        self.asked_for = False
         # Deliveries of the same message that the broker sent again meanwhile: answered together with the first.
         self.repeats: list[int] | None = None
         self.then: list[Callable[[bool], None]] | None = None

@@ -12,6 +12,7 @@ from data_bridge.histogram import LatencyHistogram
 from data_bridge.layers.backpressure import Backpressure
 from data_bridge.layers.compiled import DeviceState, Output, Route, encode
 from data_bridge.layers.deduplication import Deduplication
+from data_bridge.layers.keep_budget import KeepBudget
 from data_bridge.layers.pending import Mapped, Pending, Token
 from data_bridge.layers.redeliveries import Key, Redeliveries
 from data_bridge.layers.timers import Timers
@@ -31,6 +32,7 @@ class Transport:
         connection: Connection,
         deduplication: Deduplication,
         dead_letter: DeadLetterSink,
+        budget: KeepBudget,
         *,
         tries: int = 3,
         backoff: float = 0.2,
@@ -54,6 +56,7 @@ class Transport:
         self._seen = deduplication
         self._remember = deduplication.enabled
         self._dead_letter = dead_letter
+        self._budget = budget
         self._tries = tries
         self._backoff = backoff
         self._ordered = ordered
@@ -152,6 +155,7 @@ class Transport:
         # First of all: a fault that it meets may cost this message, but not the turn of those behind it.
         tokens = self._encode(pending, mapped)
         if then is not None:
+            pending.asked_for = True
             pending.call_back(then)
         if key is not None:
             self._watch_for(key, pending)
@@ -204,7 +208,7 @@ class Transport:
         for token in tokens:
             prepared = token[1].prepared
             if prepared is None:
-                self._give_up(token, Reason.NO_TRANSPORT, "the device is reached over SignalR only")
+                self._never_goes(token, Reason.NO_TRANSPORT, "the device is reached over SignalR only")
             elif not self._submit(prepared, token):
                 self._backpressure.add(token)
 
@@ -228,6 +232,7 @@ class Transport:
         output = Output(letter.device, letter.topic, letter.qos, prepared, None, None, letter.retain)
         pending = Pending(None, letter.trace_id, 0, perf_counter_ns(), 1)
         pending.call_back(then)
+        pending.asked_for = True
         pending.letter = (number, letter.attempts)
         self.mapped += 1
         token = (pending, output, letter.payload, letter.object, 1)
@@ -321,8 +326,22 @@ class Transport:
         refusal = None if prepared is None else self._connection.refusal(prepared, token[2])
         if refusal is None:
             return False
-        self._give_up(token, Reason.REFUSED, refusal)
+        self._never_goes(token, Reason.REFUSED, refusal)
         return True
+
+    def _never_goes(self, token: Token, reason: Reason, detail: str) -> None:
+        """Make a dead letter of what no try can deliver, or only count it: no answer of a broker slows a flood down."""
+        pending = token[0]
+        if pending.asked_for or self._budget.admits(reason, len(token[2]), pending.delivery):
+            self._give_up(token, reason, detail)
+            return
+        pending.complete = False
+        self._delivered(pending)
+
+    @property
+    def not_kept(self) -> int:
+        """Return how many deliveries that can never go were not stored, for there were too many."""
+        return self._budget.not_kept
 
     def _give_up(self, token: Token, reason: Reason, detail: str) -> None:
         pending, output, payload, name, attempts = token
@@ -342,7 +361,7 @@ class Transport:
             before + attempts,
             number=number,
         )
-        self._dead_letter(letter, lambda: self._delivered(pending))
+        self._budget.keep(letter, lambda: self._delivered(pending))
 
     # ------------------------------------------------------------ keeping and ending
 
