@@ -485,6 +485,16 @@ async def test_a_flood_of_rubbish_hides_no_delivery(make: MakeHarness) -> None:
     assert bridge.letters[-1][0].reason is Reason.NO_TRANSPORT
 
 
+async def test_objects_of_the_same_devices_share_the_way_there_and_nothing_else(bridge: Harness) -> None:
+    routes = bridge.pipeline.catalog.routes
+    speed, running, latitude = (routes[name] for name in ("Engine.Speed", "Engine.Running", "GPS.Latitude"))
+    assert speed.targets is running.targets
+    assert (speed.object, speed.head) == ("Engine.Speed", b'{"object":"Engine.Speed","value":')
+    assert (running.object, running.head) == ("Engine.Running", b'{"object":"Engine.Running","value":')
+    assert [each.device for each in latitude.outputs] == ["VM-A", "VM-C"]
+    assert latitude.outputs[0] is speed.outputs[0]
+
+
 async def test_what_is_asked_for_by_itself_is_kept_whatever_floods_there_are(make: MakeHarness) -> None:
     bridge = make(dead_letters=DeadLetterSettings(keep_per_second=1))
     route = bridge.pipeline.catalog.routes["Signal.Only"]

@@ -195,12 +195,20 @@ class _Resolver:
         self._prepare = prepare
         self._states = states
         self._prepared: dict[tuple[str, int, bool], PreparedPublish] = {}
+        self._outputs: dict[tuple[str, str, bool], Output] = {}
+        self._ways: dict[tuple[int, ...], Route] = {}
 
     def routes(self) -> dict[str, Route]:
         return {each.name: self._route(each.name, each.devices) for each in self._catalog.objects.values()}
 
     def _route(self, name: str, devices: Iterable[str]) -> Route:
-        return make_route(name, tuple(self._output(name, identifier) for identifier in devices))
+        outputs = tuple(self._output(name, identifier) for identifier in devices)
+        # Objects that go to the same devices share what leads there: it stays in the processor's caches.
+        key = tuple(map(id, outputs))
+        known = self._ways.get(key)
+        if known is None:
+            known = self._ways[key] = make_route(name, outputs)
+        return Route(name, encode_head(name), known.outputs, known.targets, known.answered)
 
     def _output(self, name: str, identifier: str) -> Output:
         state = self._states.get(identifier)
@@ -214,8 +222,14 @@ class _Resolver:
         prepared = self._prepared.get(key)
         if prepared is None:
             prepared = self._prepared[key] = self._prepare(*key)
-        template = prepare_payload(mqtt.payload, identifier, name) if mqtt.payload is not None else None
-        return Output(identifier, topic, mqtt.qos, prepared, state, template, mqtt.retain)
+        if mqtt.payload is not None:
+            template = prepare_payload(mqtt.payload, identifier, name)
+            return Output(identifier, topic, mqtt.qos, prepared, state, template, mqtt.retain)
+        place = (identifier, topic, state is None)
+        output = self._outputs.get(place)
+        if output is None:
+            output = self._outputs[place] = Output(identifier, topic, mqtt.qos, prepared, state, None, mqtt.retain)
+        return output
 
 
 def uncovered(filters: dict[str, int]) -> dict[str, int]:
