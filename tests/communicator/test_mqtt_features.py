@@ -322,15 +322,61 @@ def test_several_routes_acknowledge_together(client: MQTTProtocol) -> None:
     client.route("a", lambda _topic, _payload, delivery: first.add(delivery))
     client.route("a", lambda _topic, _payload, delivery: second.add(delivery))
     client.publish("a", "x")
-    (token,) = first.wait(1)
-    assert second.wait(1) == [token]
-    client.acknowledge(token)
+    (of_first,), (of_second,) = first.wait(1), second.wait(1)
+    client.acknowledge(of_second)
+    # Once more is not the other's share.
+    client.acknowledge(of_second)
     assert client.statistics().unacknowledged == 1
-    client.acknowledge(token)
+    client.acknowledge(of_first)
     assert client.statistics().unacknowledged == 0
-    client.acknowledge(token)
     assert client.statistics().stale_acknowledgements == 1
     client.acknowledge(0)
+
+
+def test_a_route_that_fails_after_it_acknowledged_leaves_the_others_their_shares(client: MQTTProtocol) -> None:
+    patient, failed = Collected[int](), Collected[int]()
+
+    def acknowledge_and_fail(_topic: str, _payload: bytes, delivery: int) -> None:
+        client.acknowledge(delivery)
+        failed.add(delivery)
+        raise ValueError("a defect of the application")
+
+    client.route("a", lambda _topic, _payload, delivery: patient.add(delivery))
+    client.route("a", acknowledge_and_fail)
+    client.publish("a", "x")
+    failed.wait(1)
+    wait_for(lambda: client.statistics().handler_errors == 1)
+    assert client.statistics().unacknowledged == 1
+    (delivery,) = patient.wait(1)
+    client.acknowledge(delivery)
+    wait_for(lambda: client.statistics().unacknowledged == 0)
+    assert client.statistics().stale_acknowledgements == 0
+
+
+def test_a_route_that_fails_before_it_acknowledged_holds_up_nothing(client: MQTTProtocol) -> None:
+    patient = Collected[int]()
+
+    def fail(_topic: str, _payload: bytes, _delivery: int) -> None:
+        raise ValueError("a defect of the application")
+
+    client.route("a", fail)
+    client.route("a", lambda _topic, _payload, delivery: patient.add(delivery))
+    client.publish("a", "x")
+    (delivery,) = patient.wait(1)
+    assert client.statistics().unacknowledged == 1
+    client.acknowledge(delivery)
+    wait_for(lambda: client.statistics().unacknowledged == 0)
+
+
+def test_every_route_of_a_message_may_ask_how_it_was_sent(client: MQTTProtocol) -> None:
+    sent = Collected[tuple[int, bool]]()
+    for _ in range(3):
+        client.route("a", lambda _topic, _payload, delivery: sent.add(client.transmission(delivery)))
+    client.publish("a", "x")
+    (identifier, duplicate), *others = sent.wait(3)
+    assert identifier
+    assert not duplicate
+    assert others == [(identifier, duplicate)] * 2
 
 
 @pytest.mark.parametrize("topic", ["", "a/+", "a/#", "a\0b", "a" * 65_536, "\ud800"])

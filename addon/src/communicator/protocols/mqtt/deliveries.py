@@ -11,57 +11,65 @@ class Deliveries:
     Not thread-safe: the client's lock guards it.
     """
 
-    __slots__ = ("_acknowledged", "_first", "_send", "_shares", "_waiting")
+    __slots__ = ("_acknowledged", "_first", "_send", "_waiting")
 
     def __init__(self, send: Callable[[bytes, int], None]) -> None:
         """Make it with the function that acknowledges one message: (packet identifier in two bytes, QoS)."""
         self._send = send
-        self._first = 1  # the token of the oldest waiting message
+        self._first = 1  # the oldest waiting token
+        # A message has a token for each of its shares. As they go in order, its last one, which alone has a QoS here,
+        # goes when all are acknowledged.
         self._waiting: deque[tuple[bytes, int]] = deque()
         self._acknowledged: set[int] = set()
-        self._shares: dict[int, int] = {}
 
     def __len__(self) -> int:
         """Return how many messages wait."""
-        return len(self._waiting)
+        return sum(1 for _, qos in self._waiting if qos)
+
+    def __bool__(self) -> bool:
+        """Tell whether any does."""
+        return bool(self._waiting)
 
     def open(self, identifier: bytes, qos: int, shares: int = 1) -> int:
-        """Return the token of a message that must be acknowledged `shares` times before the broker hears of it."""
+        """Return the first of a message's `shares` tokens, which follow each other; the broker waits for all."""
         token = self._first + len(self._waiting)
-        self._waiting.append((identifier, qos))
         if shares > 1:
-            self._shares[token] = shares
+            self._waiting.extend([(identifier, 0)] * (shares - 1))
+        self._waiting.append((identifier, qos))
         return token
 
     def identifier_of_last(self, token: int) -> bytes:
         """Return the packet identifier of the message that came last; nothing when that is not this token's."""
-        return self._waiting[-1][0] if self._waiting and token == self._first + len(self._waiting) - 1 else b""
+        waiting = self._waiting
+        position = token - self._first
+        last = len(waiting) - 1
+        if not 0 <= position <= last:
+            return b""
+        while position < last:
+            if waiting[position][1]:
+                return b""
+            position += 1
+        return waiting[last][0]
 
     def acknowledge(self, token: int) -> bool:
-        """Acknowledge one message; False when the token is stale or was used before."""
+        """Acknowledge one share of a message; False when the token is stale or was used before."""
         acknowledged = self._acknowledged
         if token < self._first or token >= self._first + len(self._waiting) or token in acknowledged:
             return False
-        if self._shares:
-            if left := self._shares.get(token, 1) - 1:
-                self._shares[token] = left
-                return True
-            self._shares.pop(token, None)
         if token != self._first:
             acknowledged.add(token)
             return True
         while True:
             self._first += 1
-            self._send(*self._waiting.popleft())
+            identifier, qos = self._waiting.popleft()
+            if qos:
+                self._send(identifier, qos)
             if self._first not in acknowledged:
                 return True
             acknowledged.remove(self._first)
 
-    def forget(self) -> list[tuple[bytes, int]]:
-        """Make all tokens stale and return what had not been acknowledged: a lost connection's messages come again."""
-        lost = list(self._waiting)
+    def forget(self) -> None:
+        """Make all tokens stale: a lost connection's messages come again."""
         self._first += len(self._waiting)
         self._waiting.clear()
         self._acknowledged.clear()
-        self._shares.clear()
-        return lost

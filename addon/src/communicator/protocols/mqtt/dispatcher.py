@@ -35,7 +35,7 @@ class Dispatcher:
         self._counters = counters
         self._tell_broker = acknowledge
         self._unhandled = unhandled
-        self._repeated = 0
+        self._repeated = range(0)  # the deliveries of the last message that was marked as sent before
 
     def recipients(self, topic_bytes: bytes, identifiers: Sequence[int] = ()) -> Recipients:
         """Return who wants a topic's messages: one look-up for a topic that came before.
@@ -66,20 +66,24 @@ class Dispatcher:
         topic = recipients.topic
         routes = recipients.routes
         qos = (command & QOS_BITS) >> 1
-        delivery = 0
+        delivery = shares = 0
         if qos and routes:
+            shares = len(routes)
             with self._lock:
-                delivery = self.deliveries.open(identifier, qos, len(routes))
+                delivery = self.deliveries.open(identifier, qos, shares)
             if command & DUPLICATE:
-                self._repeated = delivery
+                self._repeated = range(delivery, delivery + shares)
         for route in routes:
             try:
                 route(topic, payload, delivery)
             except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
                 self.failed(topic, error)
                 if delivery:
-                    # Nobody else will, and without it the broker would stop sending.
-                    self.acknowledge((delivery,))
+                    # Unless it has, nobody will, and without it the broker would stop sending.
+                    with self._lock:
+                        self.deliveries.acknowledge(delivery)
+            if shares > 1:
+                delivery += 1
         if recipients.only_routes:
             return
         for callback in recipients.callbacks:
@@ -114,7 +118,7 @@ class Dispatcher:
         """Return a delivery's packet identifier and DUP flag; 0 and False when it is not the one being handled."""
         with self._lock:
             identifier = self.deliveries.identifier_of_last(delivery)
-        return int.from_bytes(identifier), bool(delivery) and delivery == self._repeated
+        return int.from_bytes(identifier), delivery in self._repeated
 
     def failed(self, topic: str, error: Exception) -> None:
         """Count and log what a handler raised."""

@@ -368,8 +368,9 @@ class MQTTProtocol(PubSubProtocol):
         """Call `handler(topic, payload, delivery)` in the network loop for each message that matches.
 
         `delivery` is 0 for QoS 0. Else the message is not acknowledged to the broker before `acknowledge(delivery)`: a
-        client that dies before then gets it again, given a persistent session. Where several routes match, each must
-        acknowledge. An exception in the handler acknowledges too, and is counted and logged.
+        client that dies before then gets it again, given a persistent session. Where several routes match, each gets a
+        delivery of its own, and must acknowledge it. An exception in the handler acknowledges too, and is counted and
+        logged.
 
         Raises:
             ProtocolValidationError: the filter or the QoS is impossible.
