@@ -49,7 +49,7 @@ class MQTTStatistics:
         received: messages received, each once.
         received_duplicates: messages of QoS 2 that came again and were not delivered again.
         unhandled: messages whose topic no callback wanted.
-        stale_acknowledgements: `acknowledge` calls for deliveries of an earlier connection, or once more; they do nothing.
+        stale_acknowledgements: `acknowledge` calls for deliveries of an earlier connection, or a second time.
         handler_errors: exceptions that callbacks and handlers raised.
         malformed: connections closed because what came was not MQTT.
         subscriptions_refused: topic filters that the broker refused.
