@@ -90,7 +90,9 @@ async def test_an_error_of_zero_is_none(hass: HomeAssistant, say: Say, show: Sho
     assert show("sensor.basket_1_error").state == "unknown"
 
 
-async def test_a_session_that_another_server_commands_counts(hass: HomeAssistant, say: Say, show: Show) -> None:
+async def test_a_session_that_another_server_commands_counts(
+    hass: HomeAssistant, say: Say, show: Show, freezer: FrozenDateTimeFactory
+) -> None:
     say("basket/1/status", "start")
     say("basket/1/update", '{"id":1,"list":{"MLON":1}}')
     say("basket/1/status", '{"msg":"total","payload":{"basketId":1,"totalPrice":10800}}')
@@ -103,6 +105,7 @@ async def test_a_session_that_another_server_commands_counts(hass: HomeAssistant
     assert show("sensor.basket_1_session_started").state == "unknown"
     # What was paid for stays in the basket at every checkout, until somebody unpacks it.
     assert show("binary_sensor.basket_1_problem").attributes["reason"] is None
+    freezer.tick(11)
     say("basket/1/update", '{"id":1,"list":{"MLON":2}}')
     assert show("binary_sensor.basket_1_problem").attributes["reason"] == "items_without_session"
 

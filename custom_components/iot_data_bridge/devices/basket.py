@@ -22,6 +22,9 @@ from .products import PriceList
 
 # How long a running total that we send may take until a shown total that differs is a fault and not just the wire.
 SETTLING = timedelta(seconds=10)
+# How long after an `end` an update may still come from before it: a basket polls until the command has reached it, and
+# the broker sends commands and updates to us in no common order.
+STRAGGLING = timedelta(seconds=10)
 
 
 class EventKind(StrEnum):
@@ -91,6 +94,8 @@ class Basket:
     # What a session leaves behind was paid for, or put back; what changes without one was seen by nobody.
     moved_without_session: bool = False
     settling_until: datetime | None = None
+    # Of this run only: while nobody listened, no update could be late.
+    session_ended: datetime | None = field(default=None, compare=False)
     # What follows from the above, kept because every entity reads it.
     items: int = 0
     total: Decimal | None = Decimal(0)
@@ -160,7 +165,7 @@ class Basket:
         if contents is None or contents == self.contents:
             return ()
         before, self.contents = self.contents, contents
-        self.moved_without_session = self.session_started is None and bool(contents)
+        self.moved_without_session = bool(contents) and not self._in_session(now)
         events = self._move(before, contents)
         if self.checked:
             # Ticked means seen by staff: a piece that came since was not.
@@ -181,7 +186,7 @@ class Basket:
             case CommandKind.START:
                 return self._start(now)
             case CommandKind.END:
-                return self._end()
+                return self._end(now)
             case CommandKind.TOTAL:
                 return self._show(command)
 
@@ -234,6 +239,10 @@ class Basket:
             return False
         return now - max(started, self.last_activity or started, listening_since) > silence
 
+    def _in_session(self, now: datetime) -> bool:
+        """Tell whether an update that arrives now can be of a session, of the one that just ended too."""
+        return self.active or (self.session_ended is not None and now - self.session_ended <= STRAGGLING)
+
     def _settle(self, now: datetime) -> None:
         """Give a running total that we owe the time to arrive."""
         if self.rules.running_total and self.active and self.shown_total is not None:
@@ -263,10 +272,11 @@ class Basket:
             self.revision += 1
         return (BasketEvent(EventKind.SESSION_STARTED, self.items, self.total),)
 
-    def _end(self) -> tuple[BasketEvent, ...]:
+    def _end(self, now: datetime) -> tuple[BasketEvent, ...]:
         if not self.active:
             return ()
         self.session_started = None
+        self.session_ended = now
         self.shown_total = None
         self.settling_until = None
         self.silent = False

@@ -128,7 +128,17 @@ def test_what_stays_in_a_basket_after_its_session_is_no_problem(basket: Basket) 
     assert problems(basket) == ()
     basket.apply_update(update(MLON=2), NOON + SECOND)  # the same again: nobody touched it
     assert problems(basket) == ()
+    basket.apply_update(update(MLON=1), NOON + 11 * SECOND)
+    assert problems(basket) == (Problem.ITEMS_WITHOUT_SESSION,)
+
+
+def test_an_update_that_the_end_of_a_session_overtook_belongs_to_the_session(basket: Basket) -> None:
+    basket.apply_command(START, NOON)
+    basket.apply_command(END, NOON)
     basket.apply_update(update(MLON=1), NOON + SECOND)
+    assert problems(basket) == ()
+    basket.apply_command(END, NOON + 9 * SECOND)  # ends nothing
+    basket.apply_update(update(MLON=2), NOON + 11 * SECOND)
     assert problems(basket) == (Problem.ITEMS_WITHOUT_SESSION,)
 
 
