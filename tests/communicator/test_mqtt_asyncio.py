@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from communicator.common.exception import ProtocolConnectionError, ProtocolError, ProtocolTimeoutError
+from communicator.protocols.mqtt.link import Link
 from communicator.protocols.mqtt.mqtt_protocol import ConnectionState, MQTTProtocol
+from communicator.protocols.mqtt.timers import Timers
 from development.mosquitto import Mosquitto, free_port
 from tests.communicator.certificates import Authority
 
@@ -150,6 +152,40 @@ async def test_a_lost_connection_is_made_again(client: MQTTProtocol, broker: Mos
     await asyncio.to_thread(broker.start)
     await until(lambda: arrived == [b"queued"])
     assert client.statistics().reconnects == 1
+
+
+async def test_a_defect_in_what_is_done_by_the_clock_ends_the_connection_and_not_the_client(
+    client: MQTTProtocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    act = Timers.act
+    failed: list[bool] = []
+
+    def fail_once(timers: Timers, link: Link) -> None:
+        if client.is_connected and not failed:
+            failed.append(True)
+            raise RuntimeError("a defect")
+        act(timers, link)
+
+    await client.connect_async()
+    monkeypatch.setattr(Timers, "act", fail_once)
+    await until(lambda: client.statistics().reconnects == 1)
+    assert client.is_connected
+
+
+async def test_a_defect_in_the_goodbye_does_not_keep_the_client_from_ending(
+    client: MQTTProtocol, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: Timers) -> None:
+        if client.state is ConnectionState.CONNECTED:
+            raise RuntimeError("a defect")
+
+    await client.connect_async()
+    monkeypatch.setattr(Timers, "say_goodbye_if_due", fail)
+    await client.disconnect_async()
+    assert client.state is ConnectionState.DISCONNECTED
+    assert "the network loop failed" in caplog.text
+    monkeypatch.undo()
+    assert await client.connect_async()
 
 
 async def test_it_gives_up_when_told_so(broker: Mosquitto) -> None:

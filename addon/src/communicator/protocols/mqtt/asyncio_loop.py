@@ -93,7 +93,15 @@ class AsyncioLoop:
             return
         self._link = link
         link.before_close = self._detach
-        timers = Timers(session)
+        try:
+            await self._serve(link, Timers(session))
+        except Exception:
+            # A defect of ours or of paho's ends this connection, not the client.
+            _logger.exception("the network loop failed")
+            link.close()
+        self._link = None
+
+    async def _serve(self, link: Link, timers: Timers) -> None:
         while link.is_open():
             self._stirred.clear()
             timers.say_goodbye_if_due()
@@ -101,7 +109,6 @@ class AsyncioLoop:
             if link.is_open():
                 await self._wait_for(self._stirred, timers.seconds_left())
                 timers.act(link)
-        self._link = None
 
     @staticmethod
     async def _wait_for(event: asyncio.Event, seconds: float) -> None:
