@@ -32,6 +32,14 @@ def test_control_characters_in_properties_are_refused(client: MQTTProtocol) -> N
         client.publish("t", b"x", qos=1, content_type="a\0b")
 
 
+@pytest.mark.parametrize("qos", [0, 1])
+def test_a_text_that_has_no_utf_8_is_refused_as_a_payload(client: MQTTProtocol, qos: int) -> None:
+    with pytest.raises(ProtocolValidationError, match="no lone surrogate; there is one at 4"):
+        client.publish("t", "half\ud83d", qos=qos)
+    with pytest.raises(ProtocolValidationError, match="lone surrogate"):
+        client.set_will("t", "half\ud83d")
+
+
 @pytest.mark.parametrize("topic_filter", ["", "a/#/b", "a\nb"])
 def test_what_is_no_filter_cannot_be_left(client: MQTTProtocol, topic_filter: str) -> None:
     with pytest.raises(ProtocolValidationError):

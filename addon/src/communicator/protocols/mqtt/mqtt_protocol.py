@@ -529,7 +529,12 @@ class MQTTProtocol(PubSubProtocol):
 
 def _payload_bytes(payload: Payload) -> bytes:
     if isinstance(payload, str):
-        return payload.encode()
+        try:
+            return payload.encode()
+        except UnicodeEncodeError as error:
+            raise ProtocolValidationError(
+                f"a payload that is a text becomes UTF-8, which has no lone surrogate; there is one at {error.start}"
+            ) from None
     if isinstance(payload, (bytes, bytearray, memoryview)):
         return bytes(payload)
     raise ProtocolValidationError(f"a payload is a text or bytes, not {type(payload).__name__}")
