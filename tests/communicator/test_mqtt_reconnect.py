@@ -1,9 +1,11 @@
 """What a client does when its broker goes away and comes back."""
 
+import contextlib
 import os
 import socket
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -119,10 +121,74 @@ def test_a_failing_state_callback_changes_nothing(make_client: MakeClient) -> No
 def test_delays_double_up_to_the_maximum_and_are_shortened_at_random() -> None:
     longest = Backoff(1, 60, lambda: 0.0)
     assert [longest.next() for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
-    longest.reset()
+    longest.connection_stood(60)
     assert longest.next() == 1
     shortest = Backoff(1, 60, lambda: 1.0)
     assert [shortest.next() for _ in range(3)] == [0.5, 1, 2]
+
+
+@pytest.mark.parametrize(("seconds", "delay"), [(0, 4), (4.9, 4), (5, 1), (3600, 1)])
+def test_a_connection_that_lasted_ends_the_backoff_and_one_that_did_not_goes_on_with_it(
+    seconds: float, delay: float
+) -> None:
+    backoff = Backoff(1, 60, lambda: 0.0)
+    assert [backoff.next(), backoff.next()] == [1, 2]
+    backoff.connection_stood(seconds)
+    assert backoff.next() == delay
+    assert backoff.attempts == 1
+
+
+def test_a_long_delay_is_ended_only_by_a_connection_that_lasted_as_long() -> None:
+    backoff = Backoff(30, 60, lambda: 0.0)
+    backoff.next()
+    backoff.connection_stood(59)
+    assert backoff.next() == 60
+    backoff.connection_stood(60)
+    assert backoff.next() == 30
+
+
+@pytest.fixture
+def dismissive() -> Iterator[int]:
+    """The port of a server that accepts every CONNECT and then ends the connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.recv(4096)
+                        connection.sendall(b"\x20\x03\x00\x00\x00")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+
+
+def test_a_broker_that_ends_each_connection_at_once_is_met_less_and_less_often(
+    dismissive: int, fast_path: bool
+) -> None:
+    client = MQTTProtocol(
+        "127.0.0.1",
+        port=dismissive,
+        timeout=5,
+        protocol_version="5.0",
+        fast_path=fast_path,
+        reconnect_initial_delay=0.01,
+        reconnect_max_delay=0.08,
+    )
+    delays: Collected[float] = Collected()
+    client.callbacks.reconnecting = lambda _attempt, delay: delays.add(delay)
+    client.connect()
+    try:
+        found = delays.wait(6)
+    finally:
+        client.disconnect()
+    for delay, longest in zip(found, [0.01, 0.02, 0.04, 0.08, 0.08, 0.08], strict=False):
+        assert longest / 2 <= delay <= longest
+    assert client.statistics().connections_lost >= 6
 
 
 def test_two_clients_without_a_client_id_do_not_throw_each_other_out(make_client: MakeClient) -> None:

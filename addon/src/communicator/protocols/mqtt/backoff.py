@@ -3,6 +3,9 @@
 import random
 from collections.abc import Callable
 
+LASTING_SECONDS = 5.0
+"""What ends a connection that stood so long, and as long as the next delay, is no answer to how it began."""
+
 
 class Backoff:
     """Delays that double from `initial` to `maximum` seconds, each shortened by up to half at random.
@@ -26,7 +29,16 @@ class Backoff:
         self._delay = min(delay * 2, self._maximum)
         return delay * (1 - self._random() / 2)
 
+    def connection_stood(self, seconds: float) -> None:
+        """Count attempts anew; start again with the initial delay if the connection lasted.
+
+        One that a broker accepts and ends at once, again and again, must not be made again and again at once.
+        """
+        self.attempts = 0
+        if seconds >= max(LASTING_SECONDS, self._delay):
+            self._delay = self._initial
+
     def reset(self) -> None:
-        """Start again with the initial delay: a connection stood."""
+        """Start again with the initial delay: somebody asked for a connection."""
         self._delay = self._initial
         self.attempts = 0

@@ -3,6 +3,7 @@
 import logging
 import secrets
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -69,6 +70,7 @@ class Session:
         self._make_link = make_link
         self._will: tuple[PreparedPublish, bytes] | None = None
         self._backoff = Backoff(config.reconnect_initial_delay, config.reconnect_max_delay)
+        self._accepted_at = 0.0
         self._taken_over = False
         self._refused = False
         self._ended_early = False
@@ -292,7 +294,7 @@ class Session:
                 self.client_id,
             )
         elif self.stood:
-            self._backoff.reset()
+            self._backoff.connection_stood(time.monotonic() - self._accepted_at)
         maximum = self.config.max_reconnect_attempts
         reason = self.failure.reason if self.failure else "unknown"
         if maximum is not None and self._backoff.attempts >= maximum:
@@ -358,6 +360,7 @@ class Session:
             self.counters.connects += 1
             self.counters.reconnects += reconnected
             self.stood = self._version_known = True
+            self._accepted_at = time.monotonic()
             allowed = getattr(properties, "MaximumPacketSize", MAXIMUM_REMAINING_LENGTH)
             self.maximum_packet = min(MAXIMUM_REMAINING_LENGTH, allowed)
             self.maximum_qos = getattr(properties, "MaximumQoS", 2)
