@@ -145,7 +145,16 @@ class ModbusServer:
         await server.serve_forever(background=True)
         self.ready.set()
         await self.ending.wait()
+        listening: object = server.transport
+        if isinstance(listening, asyncio.Server):
+            # What is being accepted needs its server open: closed first, it would be found without one when collected.
+            for each in listening.sockets:
+                self.loop.remove_reader(each.fileno())
+            if accepting := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(accepting, timeout=5)
         await server.shutdown()  # type: ignore[no-untyped-call]  # pymodbus's has no annotations
+        if isinstance(listening, asyncio.Server):
+            await listening.wait_closed()
 
     def stop(self) -> None:
         self.loop.call_soon_threadsafe(self.ending.set)

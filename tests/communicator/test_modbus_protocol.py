@@ -1,6 +1,8 @@
 """Modbus TCP and RTU against pymodbus's own server, RTU over a pty pair."""
 
+import logging
 import os
+import socket
 import threading
 import tty
 from collections.abc import Iterator
@@ -131,6 +133,20 @@ def test_a_lost_connection_is_made_again_by_the_next_request() -> None:
     assert modbus.read_holding_registers(0) == [100]
     modbus.disconnect()
     server.stop()
+
+
+def test_the_server_of_these_tests_ends_after_the_connections_that_it_is_accepting(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for _ in range(5):
+        server = ModbusServer()
+        server.loop.set_debug(True)  # a connection that is accepted without a server is told of only then
+        clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(5)]
+        server.stop()
+        for client in clients:
+            client.close()
+    # When it is collected it would raise where nobody can catch it.
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def test_a_device_that_is_not_there_is_a_timeout() -> None:
