@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.automation.const import DOMAIN as AUTOMATION
-from homeassistant.core import HomeAssistant
+from homeassistant.core import Event, HomeAssistant
 from homeassistant.setup import async_setup_component
-from pytest_homeassistant_custom_component.common import async_fire_time_changed
+from pytest_homeassistant_custom_component.common import async_capture_events, async_fire_time_changed
 from pytest_homeassistant_custom_component.typing import MqttMockHAClient
 
 from .conftest import Say, Show
@@ -48,6 +48,7 @@ def test_there_are_three() -> None:
 
 @pytest.mark.usefixtures("installed")
 async def test_the_total_is_shown_at_each_change(hass: HomeAssistant, say: Say, mqtt_mock: MqttMockHAClient) -> None:
+    seen: list[Event[Any]] = async_capture_events(hass, "state_changed")
     say("basket/1/update", '{"id":1,"list":{}}')
     await hass.async_block_till_done()
     await automate(hass, "show_total_at_each_change", total_prices=["sensor.basket_1_total_price"])
@@ -61,6 +62,13 @@ async def test_the_total_is_shown_at_each_change(hass: HomeAssistant, say: Say, 
         ("basket/1/status", '{"msg":"total","payload":{"basketid":1,"totalprice":10800}}'),
         ("basket/1/status", '{"msg":"total","payload":{"basketid":1,"totalprice":21600}}'),
     ]
+    # A total on its way is no trouble.
+    reasons = {
+        event.data["new_state"].attributes["reason"]
+        for event in seen
+        if event.data["entity_id"] == "binary_sensor.basket_1_problem"
+    }
+    assert reasons == {None, "items_without_session", "unknown_product"}
 
 
 @pytest.mark.usefixtures("installed")

@@ -20,7 +20,8 @@ from .basket_messages import (
 from .json_values import JsonObject, JsonValue, to_count, to_decimal
 from .products import PriceList
 
-# How long a running total that we send may take until a shown total that differs is a fault and not just the wire.
+# How long whoever shows totals (we, an automation, another server) may take to follow a change until a shown total that
+# differs is a fault and not just the wire.
 SETTLING = timedelta(seconds=10)
 # How long after an `end` an update may still come from before it: a basket polls until the command has reached it, and
 # the broker sends commands and updates to us in no common order.
@@ -93,8 +94,8 @@ class Basket:
     silent: bool = False
     # What a session leaves behind was paid for, or put back; what changes without one was seen by nobody.
     moved_without_session: bool = False
-    settling_until: datetime | None = None
-    # Of this run only: while nobody listened, no update could be late.
+    # Of this run only: while nobody listened, nothing could be late.
+    settling_until: datetime | None = field(default=None, compare=False)
     session_ended: datetime | None = field(default=None, compare=False)
     # What follows from the above, kept because every entity reads it.
     items: int = 0
@@ -164,13 +165,14 @@ class Basket:
         contents = update.contents
         if contents is None or contents == self.contents:
             return ()
+        differed = self.total_differs
         before, self.contents = self.contents, contents
         self.moved_without_session = bool(contents) and not self._in_session(now)
         events = self._move(before, contents)
         if self.checked:
             # Ticked means seen by staff: a piece that came since was not.
             self.checked = {code for code in self.checked if code in contents and contents[code] <= before.get(code, 0)}
-        self._settle(now)
+        self._settle(now, differed)
         return events
 
     def recall(self, update: BasketUpdate) -> None:
@@ -209,10 +211,10 @@ class Basket:
 
     def reprice(self, now: datetime) -> None:
         """Compute the money anew after the price list changed."""
-        before = self.total
+        before, differed = self.total, self.total_differs
         self._price()
         if self.total != before:
-            self._settle(now)
+            self._settle(now, differed)
 
     def check(self, code: str, checked: bool) -> None:
         """Tick a product off as seen by staff, or take that back.
@@ -243,9 +245,13 @@ class Basket:
         """Tell whether an update that arrives now can be of a session, of the one that just ended too."""
         return self.active or (self.session_ended is not None and now - self.session_ended <= STRAGGLING)
 
-    def _settle(self, now: datetime) -> None:
-        """Give a running total that we owe the time to arrive."""
-        if self.rules.running_total and self.active and self.shown_total is not None:
+    def _settle(self, now: datetime, differed: bool) -> None:
+        """Give a total that was right until now the time to follow; further changes give it no more."""
+        if differed or self.shown_total is None:
+            return
+        if self.shown_total == self.total:
+            self.settling_until = None
+        elif self.settling_until is None:
             self.settling_until = now + SETTLING
 
     def _describe(self, update: BasketUpdate) -> None:
@@ -286,7 +292,9 @@ class Basket:
         # As the controller: ignored before a start, and when it is another basket's.
         if not self.active or not same_basket(command.basket_id, self.address):
             return ()
-        self.settling_until = None
+        if command.total_price == self.total:
+            # Any other may be of before the last change, with the right one behind it.
+            self.settling_until = None
         if command.total_price == self.shown_total:
             return ()
         self.shown_total = command.total_price
