@@ -120,7 +120,7 @@ class SiteConfigFlow(ConfigFlow, domain=DOMAIN):
         # The bridge's id is the same however it was found, so that hello and the Supervisor start one flow and not two.
         await self.async_set_unique_id(bridge_id)
         self._abort_if_unique_id_configured()
-        if any(topics_of(entry).reads_bridge(bridge_id) for entry in self._async_current_entries()):
+        if any(topics_of(entry).reads_bridge(bridge_id) for entry in self._async_current_entries(include_ignore=False)):
             return self.async_abort(reason="already_configured")
         self._bridge_id, self._title = bridge_id, name
         self.context["title_placeholders"] = {"name": name}
@@ -158,7 +158,7 @@ class SiteConfigFlow(ConfigFlow, domain=DOMAIN):
         own = self._get_reconfigure_entry().entry_id if self.source == SOURCE_RECONFIGURE else None
         others = [
             topic_filter
-            for entry in self._async_current_entries()
+            for entry in self._async_current_entries(include_ignore=False)
             if entry.entry_id != own
             for topic_filter in topics_of(entry).filters()
         ]

@@ -5,7 +5,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from homeassistant.config_entries import SOURCE_HASSIO, SOURCE_MQTT, SOURCE_USER, ConfigFlowResult
+from homeassistant.config_entries import SOURCE_HASSIO, SOURCE_IGNORE, SOURCE_MQTT, SOURCE_USER, ConfigFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers.service_info.hassio import HassioServiceInfo
@@ -164,3 +164,21 @@ async def test_the_topics_of_a_site_can_be_changed(hass: HomeAssistant, entry: M
     await hass.async_block_till_done()
     assert entry.data == {"basket_roots": ["basket/+"], "printers": False, "bridge_id": ""}
     assert entry.entry_id == ENTRY_ID
+
+
+async def test_a_bridge_that_the_user_ignores_takes_no_topics(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    await begin(hass, SOURCE_MQTT, hello())
+    await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_IGNORE}, data={"unique_id": "edge", "title": "Edge"}
+    )
+    other = json.dumps({**HELLO, "bridge_id": "other"})
+    form = await begin(hass, SOURCE_MQTT, hello("iot_data_bridge/other/hello", other))
+    assert (form["type"], form["step_id"]) == (FlowResultType.FORM, "discovery_confirm")
+    result = await go_on(hass, form)
+    assert (result["type"], result["data"]) == (FlowResultType.CREATE_ENTRY, {**DEFAULTS, "bridge_id": "other"})
+    hass.config_entries.async_update_entry(result["result"], data={**DEFAULTS, "basket_roots": [], "printers": False})
+    entry.add_to_hass(hass)
+    form = await entry.start_reconfigure_flow(hass)
+    result = await go_on(hass, form, basket_roots=["basket/+"], printers=True, bridge_id="")
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "reconfigure_successful")
+    await hass.async_block_till_done()
