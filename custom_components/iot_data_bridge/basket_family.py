@@ -181,9 +181,8 @@ class BasketFamily(DeviceFamily):
             self._house.refuse(Channel.BASKET_AVAILABILITY, message, error)
             return
         root = message.topic[:-_AVAILABILITY_TAIL]
-        # The last will of a basket that was taken away, or deleted, stays with the broker: that is no basket.
-        left_behind = message.retain and online is False and root not in self.by_root
-        if online is None or left_behind:
+        # The last will of a basket that was taken away, or deleted and then switched off, is no basket.
+        if online is None or (not online and root not in self.by_root):
             return
         if (device := self._device(Channel.BASKET_AVAILABILITY, message, root)) is None:
             return

@@ -61,13 +61,12 @@ async def test_a_retained_command_is_somebodys_leftover(hass: HomeAssistant, say
     assert site.runtime_data.baskets.by_root == {}
 
 
-async def test_a_last_will_that_was_left_behind_makes_no_basket(
-    hass: HomeAssistant, say: Say, site: MockConfigEntry
-) -> None:
+async def test_a_last_will_makes_no_basket(hass: HomeAssistant, say: Say, site: MockConfigEntry) -> None:
     say("basket/1/availability", "offline", retain=True)
-    say("basket/2/availability", "offline")  # just now: there is one
+    say("basket/2/availability", "offline")  # deleted first, then switched off
+    say("basket/3/availability", "online", retain=True)
     await hass.async_block_till_done()
-    assert list(site.runtime_data.baskets.by_root) == ["basket/2"]
+    assert list(site.runtime_data.baskets.by_root) == ["basket/3"]
 
 
 async def test_an_update_that_somebody_left_retained_tells_the_contents_of_a_new_basket_and_no_more(
