@@ -95,6 +95,23 @@ class BasketFamily(DeviceFamily):
             if device.basket.pass_time(now, listening_since):
                 device.refresh()
 
+    @override
+    def reach(self, connected: bool) -> None:
+        super().reach(connected)
+        if connected:
+            self.catch_up()
+
+    @callback
+    def catch_up(self) -> None:
+        """Send the running totals that baskets were not shown while we could send none."""
+        if not self._running_total:
+            return
+        for device in self.by_root.values():
+            basket = device.basket
+            # After a start a display shows 0.
+            if basket.active and basket.total != (basket.shown_total or 0):
+                self._commander.owe_total(device)
+
     @callback
     def touched(self, device: BasketDevice) -> None:
         """Write what an entity changed in a basket: its budget, its ticks."""

@@ -109,6 +109,8 @@ class Hub:
             self._running.append(
                 await mqtt.async_subscribe(self.hass, topic_filter, handlers[channel], 1, encoding=None)
             )
+        if self.connected:
+            self.baskets.catch_up()
 
     @callback
     def stop(self) -> None:

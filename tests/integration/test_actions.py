@@ -405,6 +405,36 @@ class TestRunningTotal:
         await hass.async_block_till_done(wait_background_tasks=True)
         assert len(mqtt_mock.async_publish.call_args_list) == 2
 
+    async def test_a_total_that_the_broker_missed_is_told_when_it_is_back(
+        self, hass: HomeAssistant, say: Say, site: MockConfigEntry, mqtt_mock: MqttMockHAClient
+    ) -> None:
+        say("basket/1/status", "start")
+        say("basket/2/status", "start")
+        say("basket/2/update", '{"id":2,"list":{"WTMN":1}}')
+        await hass.async_block_till_done(wait_background_tasks=True)
+        mqtt_mock.async_publish.side_effect = HomeAssistantError("not connected")
+        say("basket/1/update", '{"id":1,"list":{"MLON":1}}')
+        await hass.async_block_till_done(wait_background_tasks=True)
+        site.runtime_data._on_connection(False)
+        mqtt_mock.async_publish.side_effect = None
+        mqtt_mock.async_publish.reset_mock()
+        site.runtime_data._on_connection(True)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert sent(mqtt_mock) == [("basket/1/status", '{"msg":"total","payload":{"basketid":1,"totalprice":10800}}')]
+
+
+async def test_a_running_total_that_is_switched_on_reaches_the_baskets_in_use(
+    hass: HomeAssistant, say: Say, site: MockConfigEntry, mqtt_mock: MqttMockHAClient
+) -> None:
+    say("basket/1/status", "start")
+    say("basket/1/update", '{"id":1,"list":{"MLON":1}}')
+    say("basket/2/update", '{"id":2,"list":{"MLON":1}}')
+    await hass.async_block_till_done()
+    hass.config_entries.async_update_entry(site, options={"running_total": True})
+    await hass.config_entries.async_reload(site.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert sent(mqtt_mock) == [("basket/1/status", '{"msg":"total","payload":{"basketid":1,"totalprice":10800}}')]
+
 
 async def test_an_unreachable_client_is_offline(
     hass: HomeAssistant, say: Say, freezer: FrozenDateTimeFactory, site: MockConfigEntry, show: Show
