@@ -292,13 +292,15 @@ class Basket:
         # As the controller: ignored before a start, and when it is another basket's.
         if not self.active or not same_basket(command.basket_id, self.address):
             return ()
-        if command.total_price == self.total:
+        # What can be paid is what is shown; servers with binary floats send 10799.999999999998.
+        shown = None if command.total_price is None else self.prices.currency.round(command.total_price)
+        if shown == self.total:
             # Any other may be of before the last change, with the right one behind it.
             self.settling_until = None
-        if command.total_price == self.shown_total:
+        if shown == self.shown_total:
             return ()
-        self.shown_total = command.total_price
-        return (BasketEvent(EventKind.TOTAL_SHOWN, self.items, command.total_price),)
+        self.shown_total = shown
+        return (BasketEvent(EventKind.TOTAL_SHOWN, self.items, shown),)
 
     def _price(self) -> None:
         self.revision += 1

@@ -171,6 +171,15 @@ def test_a_wrong_total_is_a_problem_at_once(basket: Basket) -> None:
     assert problems(basket) == (Problem.TOTAL_DIFFERS,)
 
 
+def test_a_total_is_the_amount_that_can_be_paid(basket: Basket) -> None:
+    basket.apply_command(START, NOON)
+    basket.apply_update(update(MLON=1), NOON)
+    # What a server with binary floats makes of 10800: no display of whole won shows that.
+    shown = BasketCommand(CommandKind.TOTAL, 1, Decimal("10799.999999999998"))
+    assert basket.apply_command(shown, NOON) == (BasketEvent(EventKind.TOTAL_SHOWN, 1, Decimal(10800)),)
+    assert problems(basket) == ()
+
+
 def test_a_total_that_the_next_update_overtook_is_no_problem(basket: Basket) -> None:
     basket.apply_command(START, NOON)
     basket.apply_command(total(0), NOON)
