@@ -210,8 +210,13 @@ def _total(message: JsonObject) -> BasketCommand:
 
 
 def same_basket(one: BasketId | None, other: BasketId | None) -> bool:
-    """Tell whether two ids mean one basket, whichever was written as text; an unknown id contradicts nothing."""
-    return one is None or other is None or str(one) == str(other)
+    """Tell whether two ids mean one basket: 1, "1" and "001" do; an unknown id contradicts nothing."""
+    return one is None or other is None or _plain(one) == _plain(other)
+
+
+def _plain(basket_id: BasketId) -> str:
+    text = str(basket_id).strip()
+    return text.lstrip("0") or "0" if text.isdecimal() else text
 
 
 def basket_id_of(root: str) -> BasketId | None:

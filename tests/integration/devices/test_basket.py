@@ -180,6 +180,13 @@ def test_a_total_is_the_amount_that_can_be_paid(basket: Basket) -> None:
     assert problems(basket) == ()
 
 
+@pytest.mark.parametrize("basket_id", ["007", "7", 7])
+def test_an_id_is_a_number_however_it_is_written(basket: Basket, basket_id: int | str) -> None:
+    basket.apply_update(BasketUpdate(7, {}, {}), NOON)
+    basket.apply_command(START, NOON)
+    assert basket.apply_command(total(5, basket_id), NOON) != ()
+
+
 def test_a_total_that_the_next_update_overtook_is_no_problem(basket: Basket) -> None:
     basket.apply_command(START, NOON)
     basket.apply_command(total(0), NOON)
