@@ -78,7 +78,9 @@ class SiteConfigFlow(ConfigFlow, domain=DOMAIN):
             topics = _topics(user_input)
             errors, placeholders = self._check(topics)
             if not errors:
-                return self.async_update_reload_and_abort(entry, data=_data(topics))
+                # A bridge that the site gives up can be found again.
+                unique_id = entry.unique_id if entry.unique_id == topics.bridge_id else None
+                return self.async_update_reload_and_abort(entry, unique_id=unique_id, data=_data(topics))
         return self._topics_form("reconfigure", user_input or _data(topics_of(entry)), errors, placeholders)
 
     @override

@@ -5,7 +5,14 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from homeassistant.config_entries import SOURCE_HASSIO, SOURCE_IGNORE, SOURCE_MQTT, SOURCE_USER, ConfigFlowResult
+from homeassistant.config_entries import (
+    SOURCE_HASSIO,
+    SOURCE_IGNORE,
+    SOURCE_MQTT,
+    SOURCE_RECONFIGURE,
+    SOURCE_USER,
+    ConfigFlowResult,
+)
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers.service_info.hassio import HassioServiceInfo
@@ -182,3 +189,14 @@ async def test_a_bridge_that_the_user_ignores_takes_no_topics(hass: HomeAssistan
     result = await go_on(hass, form, basket_roots=["basket/+"], printers=True, bridge_id="")
     assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "reconfigure_successful")
     await hass.async_block_till_done()
+
+
+async def test_a_found_bridge_that_its_site_gave_up_is_found_again(hass: HomeAssistant) -> None:
+    found = await go_on(hass, await begin(hass, SOURCE_MQTT, hello()))
+    form = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_RECONFIGURE, "entry_id": found["result"].entry_id}
+    )
+    await go_on(hass, form, basket_roots=["basket/+"], printers=True, bridge_id="other")
+    await hass.async_block_till_done()
+    form = await begin(hass, SOURCE_MQTT, hello())
+    assert (form["type"], form["step_id"]) == (FlowResultType.FORM, "discovery_confirm")
