@@ -235,6 +235,9 @@ def test_what_was_not_acknowledged_comes_again(broker: Mosquitto, make_client: M
     client.acknowledge(first[0][1])
     client.acknowledge(first[2][1])  # out of order: the broker hears of it only after the second
     wait_for(lambda: client.statistics().unacknowledged == 4)
+    # What the broker answers it read after the acknowledgement.
+    client.publish("elsewhere", "x", qos=1)
+    wait_for(lambda: client.statistics().acknowledged == 1)
     broker.restart()
     again = deliveries.wait(9)[5:]
     assert [payload for payload, _ in again] == [b"1", b"2", b"3", b"4"]
