@@ -21,14 +21,16 @@ class Sent:
 
 @dataclass(slots=True)
 class ScriptedConnection:
-    """Records; `refuse` lets publish_prepared say that the queue is full, `answer_at_once` is every answer.
+    """Records, also what it `asked` the broker for.
 
-    `largest` is how many bytes of payload the broker takes; as with a real one, only QoS 1 is answered for more.
+    `refuse` lets publish_prepared say that the queue is full, `answer_at_once` is every answer. `largest` is how many
+    bytes of payload the broker takes; as with a real one, only QoS 1 is answered for more.
     """
 
     sent: list[Sent] = field(default_factory=list)
     acknowledged: list[int] = field(default_factory=list)
     routes: dict[str, MessageHandler] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
     transmissions: dict[int, tuple[int, bool]] = field(default_factory=dict)
     paused: bool = False
     refuse: bool = False
@@ -39,8 +41,10 @@ class ScriptedConnection:
     def route(self, topic_filter: str, handler: MessageHandler, qos: int = 1) -> None:
         del qos
         self.routes[topic_filter] = handler
+        self.asked.append(("subscribe", topic_filter))
 
     def unsubscribe(self, topic: str) -> bool:
+        self.asked.append(("unsubscribe", topic))
         return self.routes.pop(topic, None) is not None
 
     def acknowledge(self, delivery: int) -> None:

@@ -801,6 +801,17 @@ async def test_a_topic_that_two_filters_match_is_mapped_once_and_answered_by_bot
     assert connection.acknowledged == [1, 1]
 
 
+async def test_a_filter_that_takes_anothers_place_is_subscribed_before_that_one_ends(make: MakeHarness) -> None:
+    bridge = make()
+    catalogs = bridge.pipeline._settings.catalogs
+    catalogs.mappings.write_text(MAPPINGS.replace("plain/#", "plain/+"))
+    del bridge.connection.asked[:]
+    bridge.pipeline.swap(bridge.pipeline.prepare(load(CatalogFiles(catalogs.mappings, catalogs.devices))))
+    # The other way round, what is published between the two is lost.
+    assert bridge.connection.asked == [("subscribe", "plain/+"), ("unsubscribe", "plain/#")]
+    assert set(bridge.connection.routes) == {"iot/ingress", "sensors/+/climate", "plain/+"}
+
+
 async def test_each_message_may_be_watched(make: MakeHarness) -> None:
     settings = make().pipeline._settings
     connection = ScriptedConnection()

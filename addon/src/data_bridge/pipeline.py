@@ -165,11 +165,16 @@ class Pipeline:
         # Ingress filters carry envelopes; a topic rule that repeats one would be subscribed twice.
         wanted = {each: qos for each, qos in filters.items() if each not in self._settings.ingress.topics}
         for each, qos in self._routed.items():
-            if wanted.get(each) != qos:
+            if wanted.get(each, qos) != qos:
                 self._connection.unsubscribe(each)
         for each, qos in wanted.items():
             if self._routed.get(each) != qos:
                 self._connection.route(each, self._watched(partial(self._receive_topic, each)), qos)
+        # Last: what is published between the broker's two steps is wanted by the filter that takes this one's place;
+        # rather twice than never.
+        for each in self._routed:
+            if each not in wanted:
+                self._connection.unsubscribe(each)
         self._routed = wanted
         self._owners.clear()
 
