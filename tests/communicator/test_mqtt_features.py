@@ -514,6 +514,41 @@ def test_a_flood_of_qos_0_while_paused_is_held_back_by_tcp_and_not_lost(
         assert client.statistics().connections_lost == 0
 
 
+def test_a_paused_client_gets_its_answers_through_a_flood_of_qos_0(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("communicator.protocols.mqtt.held_packets.HELD_BYTES", 20_000)
+    monkeypatch.setattr("communicator.protocols.mqtt.stock_link.HELD_MESSAGES", 150)
+    client, sender = make_client(), make_client(mode="blocking")
+    messages, dropped = Messages(), Collected[str]()
+    client.callbacks.dropped = dropped.add
+    client.connect()
+    sender.connect()
+    client.subscribe("a", messages, qos=0)
+    client.subscribe("b", messages, qos=1)
+    client.pause()
+    client.publish("c", "", qos=1)
+    wait_for(lambda: client.statistics().in_flight == 0)
+    for number in range(1000):
+        sender.publish("a", str(number).rjust(1000), qos=0)
+    sender.publish("b", "once", qos=1)
+    link = client._session.link
+    assert link is not None
+    wait_for(lambda: not link.wants_read)
+    # Their answers are behind all that was not read yet; whoever paused until they come would wait for ever.
+    for _ in range(100):
+        client.publish("c", "", qos=1)
+    wait_for(lambda: client.statistics().acknowledged == 101)
+    assert messages.items == []
+    count = client.statistics().dropped_paused
+    assert dropped.items == ["a"] * count
+    client.resume()
+    arrived = [payload for topic, payload in messages.wait(1001 - count) if topic == "a"]
+    assert [int(payload) for payload in arrived] == list(range(1000 - count))
+    assert messages.items[-1] == ("b", b"once")
+    assert count > 0
+
+
 def test_qos_0_held_back_survives_a_lost_connection(broker: Mosquitto, make_client: MakeClient) -> None:
     client = make_client(mode="blocking", reconnect_initial_delay=0.05, reconnect_max_delay=0.1)
     client.connect()

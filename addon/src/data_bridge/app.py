@@ -46,7 +46,7 @@ class Bridge:
         self._settings = settings
         self._topics = settings.own_topics
         self._stopping = asyncio.Event()
-        self._link = BrokerLink(settings, self._connected, self._disconnected, self._unhandled)
+        self._link = BrokerLink(settings, self._connected, self._disconnected, self._unhandled, self._dropped)
         self._connection = self._link.connection
         self._catalogs = CatalogStore(settings.catalog_files(), settings.data_directory / "last-good-catalog.json")
         loaded = self._catalogs.start()
@@ -180,8 +180,15 @@ class Bridge:
 
     def _unhandled(self, topic: str) -> None:
         # Our own states come back for a moment after those of an earlier run were read.
-        if not topic.startswith(f"{self._topics.root}/"):
+        if not self._is_own(topic):
             self._pipeline.skips.note(Reason.UNSUBSCRIBED, f"no rule of this catalog reads {topic}")
+
+    def _dropped(self, topic: str) -> None:
+        if not self._is_own(topic):
+            self._pipeline.skips.note(Reason.OVERLOAD, f"deliveries are slower than the input of QoS 0 on {topic}")
+
+    def _is_own(self, topic: str) -> bool:
+        return topic.startswith(f"{self._topics.root}/")
 
     def _want(self, catalog: CompiledCatalog) -> None:
         self._note_filters(lambda: self._filters.want([*self._settings.ingress.topics, *catalog.filters]))

@@ -47,12 +47,14 @@ class BrokerLink:
         connected: Callable[[], None],
         disconnected: Callable[[str], None],
         unhandled: Callable[[str], None],
+        dropped: Callable[[str], None],
     ) -> None:
         self.connection = MQTTProtocol(connection_settings(settings))
         self.connection.set_will(settings.own_topics.availability, OFFLINE, 1, True)
         self.connection.callbacks.connected = connected
         self.connection.callbacks.disconnected = disconnected
         self.connection.callbacks.unhandled = unhandled
+        self.connection.callbacks.dropped = dropped
 
     @property
     def connected(self) -> bool:

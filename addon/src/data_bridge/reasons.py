@@ -24,6 +24,7 @@ class Reason(StrEnum):
     REFUSED = "refused"  # the broker refused a delivery, every time it was tried
     STOPPED = "stopped"  # the bridge stopped before the broker confirmed
     UNSUBSCRIBED = "unsubscribed"  # came by a subscription that an earlier catalog left with the broker
+    OVERLOAD = "overload"  # of QoS 0, faster than what it causes is confirmed, and more than may wait
     INTERNAL_ERROR = "internal_error"  # a fault of the bridge itself, met by this message
 
 
@@ -33,6 +34,7 @@ INPUT_REASONS = frozenset(Reason) - {
     Reason.REFUSED,
     Reason.STOPPED,
     Reason.UNSUBSCRIBED,
+    Reason.OVERLOAD,
 }
 """Why an input may be skipped: what `dead_letters.keep` may name."""
 

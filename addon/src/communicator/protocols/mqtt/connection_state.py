@@ -26,6 +26,7 @@ class StateCallbacks:
         gave_up: `max_reconnect_attempts` have failed; with the last reason.
         unhandled: a message came that no callback wanted, with its topic. A session that the broker kept may hold
             subscriptions of an earlier program.
+        dropped: a message of QoS 0 came for which a paused client had no room, with its topic.
     """
 
     connected: Callable[[], None] | None = None
@@ -33,3 +34,4 @@ class StateCallbacks:
     reconnecting: Callable[[int, float], None] | None = None
     gave_up: Callable[[str], None] | None = None
     unhandled: Callable[[str], None] | None = None
+    dropped: Callable[[str], None] | None = None

@@ -39,7 +39,7 @@ from communicator.protocols.mqtt.frames import (
     decode_length,
     encode_publish,
 )
-from communicator.protocols.mqtt.held_packets import HeldPackets
+from communicator.protocols.mqtt.held_packets import HeldPackets, must_be_held, topic_of
 from communicator.protocols.mqtt.link import Link
 from communicator.protocols.mqtt.outbox import OutgoingMessage
 from communicator.protocols.mqtt.properties import decode_properties
@@ -76,6 +76,9 @@ class FastLink(Link):
         self._unsent: memoryview | None = None
         self._unsent_bytes = 0
         self._held = HeldPackets()
+        self._in_flight = session.outbox.in_flight
+        self._read_for_answers = False  # there was no room for messages already when it was last read
+        self._receives_aliases = self.version5 and config.topic_alias_maximum > 0
         self._paused = False
         self._received = session.received
         self._aliases = TopicAliases(config.topic_alias_maximum)
@@ -87,7 +90,8 @@ class FastLink(Link):
     @property
     @override
     def wants_read(self) -> bool:
-        return not self._paused or not self._held.full
+        # While an answer is to come the socket is read however much is held: who paused us may be waiting for it.
+        return not self._paused or not self._held.full or bool(self._in_flight or self._requests)
 
     @property
     @override
@@ -186,6 +190,7 @@ class FastLink(Link):
     def _read(self) -> bytes:
         opened = self._fast.socket()
         counters = self._session.counters
+        self._read_for_answers = self._held.full
         try:
             if isinstance(opened, ssl.SSLSocket):
                 data = self._read_records(opened)
@@ -252,7 +257,7 @@ class FastLink(Link):
             kind = command & 0xF0
             if kind == PUBLISH:
                 if self._paused or self._held.waiting:
-                    self._held.add(data[position:following])
+                    self._hold(data[position:following])
                 else:
                     self._publish_received(data, command, body, following)
             elif kind == PUBACK:
@@ -376,6 +381,12 @@ class FastLink(Link):
         self._paused = paused
         if not paused:
             self._stir()
+
+    def _hold(self, packet: bytes) -> None:
+        if self._read_for_answers and not must_be_held(packet, aliases=self._receives_aliases):
+            self._session.dropped(topic_of(packet).decode(errors="replace"))
+        else:
+            self._held.add(packet)
 
     def _release_held(self, limit: int) -> int:
         handled = 0

@@ -419,7 +419,8 @@ class MQTTProtocol(PubSubProtocol):
         """Hold received messages back, so that a full queue behind the handlers loses nothing.
 
         Acknowledgements and the heartbeat go on. Up to 8 MiB are held here; then the socket is not read, and TCP holds
-        the broker back.
+        the broker back. Only while the broker owes us an answer, it is: then more of QoS 1 and 2 are held, as many as
+        the broker sends without our answer, and what is QoS 0 is dropped and counted.
         """
         self._session.pause(True)
 

@@ -440,6 +440,11 @@ class Session:
             else:
                 asked.answer.set_result(None)
 
+    def dropped(self, topic: str) -> None:
+        """Count a message of QoS 0 for which there was no room while the client was paused."""
+        self.counters.dropped_paused += 1
+        self._call(self.callbacks.dropped, topic)
+
     def about_to_write(self) -> None:
         """Do what was put off until now."""
         # What they put off themselves is for the next time.

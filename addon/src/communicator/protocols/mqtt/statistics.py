@@ -17,6 +17,7 @@ class Counters:
     refused: int = 0
     dropped_offline: int = 0
     dropped_queue_full: int = 0
+    dropped_paused: int = 0
     received: int = 0
     received_duplicates: int = 0
     unhandled: int = 0
@@ -46,6 +47,7 @@ class MQTTStatistics:
         refused: messages of QoS 1 and 2 that the broker has refused with a reason code.
         dropped_offline: messages of QoS 0 published without a connection.
         dropped_queue_full: messages not taken because the bounded queue was full; the caller was told each time.
+        dropped_paused: messages of QoS 0 that came while the client was paused and already held all that it may.
         received: messages received, each once.
         received_duplicates: messages of QoS 2 that came again and were not delivered again.
         unhandled: messages whose topic no callback wanted.
@@ -73,6 +75,7 @@ class MQTTStatistics:
     refused: int
     dropped_offline: int
     dropped_queue_full: int
+    dropped_paused: int
     received: int
     received_duplicates: int
     unhandled: int

@@ -36,13 +36,18 @@ class StockLink(Link):
         self._aliases: dict[int, str] = {}
         self._paused = False
         self._accepting = False
-        client.on_message = lambda _client, _data, message: self._arrived.append(self._named(message))
+        client.on_message = lambda _client, _data, message: self._take(self._named(message))
         client.on_publish = self._on_publish
 
     @property
     @override
     def wants_read(self) -> bool:
-        return not self._paused or len(self._arrived) < HELD_MESSAGES
+        # While an answer is to come the socket is read however much is held: who paused us may be waiting for it.
+        return not self._paused or len(self._arrived) < HELD_MESSAGES or self._awaits_answer
+
+    @property
+    def _awaits_answer(self) -> bool:
+        return bool(self._session.outbox.in_flight or self._requests)
 
     @property
     @override
@@ -198,6 +203,13 @@ class StockLink(Link):
             if own is not None:
                 self._handed_over.discard(own)
                 self._session.settled(own, code)
+
+    def _take(self, message: MQTTMessage) -> None:
+        if self._paused and message.qos == 0 and len(self._arrived) >= HELD_MESSAGES:
+            topic = message.topic
+            self._happened.append(lambda: self._session.dropped(topic))
+        else:
+            self._arrived.append(message)
 
     def _named(self, message: MQTTMessage) -> MQTTMessage:
         alias = getattr(message.properties, "TopicAlias", None)
