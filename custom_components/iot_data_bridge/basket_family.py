@@ -85,6 +85,7 @@ class BasketFamily(DeviceFamily):
         if device is None:
             return False
         del self.by_root[device.basket.root]
+        self._commander.forgive_total(device)
         self._count_soon()
         return True
 

@@ -93,6 +93,11 @@ class BasketCommander:
                 self._hass, self._async_pay(), "iot_data_bridge running totals", eager_start=False
             )
 
+    @callback
+    def forgive_total(self, device: BasketDevice) -> None:
+        """Send no total that is still owed to a basket."""
+        self._owed.pop(device.key, None)
+
     async def _async_pay(self) -> None:
         try:
             while self._owed:

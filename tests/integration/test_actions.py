@@ -405,6 +405,18 @@ class TestRunningTotal:
         await hass.async_block_till_done(wait_background_tasks=True)
         assert len(mqtt_mock.async_publish.call_args_list) == 2
 
+    async def test_a_basket_that_is_deleted_is_told_nothing_more(
+        self, hass: HomeAssistant, say: Say, site: MockConfigEntry, mqtt_mock: MqttMockHAClient
+    ) -> None:
+        say("basket/1/status", "start")
+        await hass.async_block_till_done(wait_background_tasks=True)
+        say("basket/1/update", '{"id":1,"list":{"MLON":1}}')
+        assert site.runtime_data.forget("basket:basket/1")
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert sent(mqtt_mock) == []
+        # We would hear our own command, and take the basket for one that is there.
+        assert site.runtime_data.baskets.by_root == {}
+
     async def test_a_total_that_the_broker_missed_is_told_when_it_is_back(
         self, hass: HomeAssistant, say: Say, site: MockConfigEntry, mqtt_mock: MqttMockHAClient
     ) -> None:
