@@ -584,6 +584,26 @@ def test_a_message_above_the_brokers_limit_is_refused_and_does_not_close_the_con
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows cannot stop a process without ending it")
+def test_a_message_in_flight_that_the_broker_takes_no_longer_is_refused_and_not_sent_for_ever(
+    broker: Mosquitto,
+) -> None:
+    answers: Collected[tuple[str, int]] = Collected()
+    with MQTTProtocol(
+        "127.0.0.1", port=broker.port, timeout=10, reconnect_initial_delay=0.05, reconnect_max_delay=0.1
+    ) as client:
+        os.kill(broker.process_id, signal.SIGSTOP)
+        for topic, payload in (("large", bytes(5000)), ("small", b"x")):
+            client.publish_prepared(client.prepare(topic, 1), payload, lambda *given: answers.add(given), topic)
+        broker.kill()
+        # Its administrator made the limit smaller meanwhile.
+        broker.settings = ("max_packet_size 2000",)
+        broker.start()
+        assert sorted(answers.wait(2)) == [("large", 0x95), ("small", 0x10)]
+        assert client.statistics().reconnects == 1
+        assert client.statistics().resent == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows cannot stop a process without ending it")
 def test_a_broker_that_hangs_is_noticed_by_the_heartbeat(broker: Mosquitto, make_client: MakeClient) -> None:
     client = make_client(keepalive=1, reconnect_initial_delay=0.05, reconnect_max_delay=0.1)
     reasons: Collected[str] = Collected()

@@ -368,10 +368,16 @@ class Session:
             self._identifiers = link.version5 and bool(getattr(properties, "SubscriptionIdentifierAvailable", 1))
             self.failure = None
             self._restore(link, session_present)
+            refused = []
             for message in again:
-                link.publish(message, session_present)
-            self.counters.resent += len(again)
-            refused = self._pump(link)
+                # It came as far as the broker's earlier life, which may have taken more than this one.
+                if not message.released and (reason_code := self.refusal_of(message.prepared, message.payload)):
+                    outbox.settle(message.identifier)
+                    refused.append((message, reason_code))
+                else:
+                    link.publish(message, session_present)
+                    self.counters.resent += 1
+            refused += self._pump(link)
             connecting, self.connecting = self.connecting, None
         if connecting is not None and not connecting.done():
             connecting.set_result(None)
