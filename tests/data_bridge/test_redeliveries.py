@@ -1,5 +1,6 @@
 """Messages without a trace id that the broker sends again: dropped where they were delivered, and only there."""
 
+import asyncio
 import os
 import signal
 import stat
@@ -8,7 +9,13 @@ from pathlib import Path
 import orjson
 import pytest
 
+from data_bridge.catalogs.loader import load
+from data_bridge.catalogs.sources import CatalogFiles
 from data_bridge.layers.redeliveries import Redeliveries, key_of
+from data_bridge.logs import LimitedLog
+from data_bridge.pipeline import Pipeline
+from data_bridge.settings import Settings
+from tests.data_bridge.connections import ScriptedConnection
 from tests.data_bridge.proxy import Proxy
 from tests.data_bridge.running import WAIT_SECONDS, BridgeProcess, Listener
 
@@ -106,3 +113,24 @@ def test_a_topic_message_whose_acknowledgement_a_kill_lost_is_not_delivered_twic
         assert isinstance(metrics, dict)
         assert metrics["skipped"] == {"duplicate": 1}
         bridge.close()
+
+
+async def test_identities_that_the_disk_does_not_take_keep_no_reading_from_being_remembered(tmp_path: Path) -> None:
+    settings = Settings(data_directory=tmp_path)
+    (tmp_path / "m.yaml").write_text("mappings:\n  - {topic: a, object: One, value_type: integer}\n")
+    (tmp_path / "d.yaml").write_text("objects: {One: [D]}\n")
+    connection = ScriptedConnection(answer_at_once=0)
+    catalog = load(CatalogFiles(tmp_path / "m.yaml", tmp_path / "d.yaml"))
+    pipeline = Pipeline(connection, settings, catalog, lambda *_: None, LimitedLog(lambda *_: None))
+    pipeline.open()
+    pipeline.deduplication.unwritten.append("\ud800")  # as little to be written as on a full disk
+    pipeline.input.receive_topic("a", b"5", 7)
+    async with asyncio.timeout(10):
+        while not connection.acknowledged:  # noqa: ASYNC110 -- it has no event
+            await asyncio.sleep(0.001)
+    assert pipeline.transport.unwritten == 1
+    after_a_kill = Redeliveries(settings.broker.receive_maximum, tmp_path / "seen" / "redelivered.bin")
+    after_a_kill.open()
+    assert after_a_kill.was_delivered(key_of(7, "a", b"5"))
+    pipeline.transport.close()
+    after_a_kill.close()

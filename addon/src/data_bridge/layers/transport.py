@@ -378,13 +378,13 @@ class Transport:
 
     def _write(self) -> None:
         self._writing = False
-        try:
-            self._seen.write()
-            self.redeliveries.write()
-        except (OSError, ValueError):
-            # The disk is full, or the file is closed because no new one could be opened. A duplicate after a kill is
-            # the lesser evil than to stop here.
-            self.unwritten += 1
+        for write in (self._seen.write, self.redeliveries.write):
+            try:
+                write()
+            except (OSError, ValueError):
+                # The disk is full, or the file is closed because no new one could be opened. A duplicate after a kill
+                # is the lesser evil than to stop here, or to keep what the other could write in memory for ever.
+                self.unwritten += 1
         answers, self._answers = self._answers, []
         self._connection.acknowledge_all(answers)
 
