@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from communicator.protocols.mqtt.mqtt_protocol import MQTTProtocol, PreparedPublish
-from data_bridge.connection import MessageHandler
+from data_bridge.pipeline.connection import MessageHandler
 
 
 @dataclass(slots=True)

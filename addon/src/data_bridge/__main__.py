@@ -2,7 +2,7 @@
 
 import sys
 
-from data_bridge.command_line import main
+from data_bridge.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

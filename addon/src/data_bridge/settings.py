@@ -21,11 +21,11 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from data_bridge.catalogs.documents import CatalogError, parse, read_text
-from data_bridge.catalogs.sources import DEFAULT_EGRESS_TOPIC, CatalogFiles
-from data_bridge.catalogs.topics import capture, check_filter, overlaps, wildcards
+from data_bridge.catalog.files import DEFAULT_EGRESS_TOPIC, CatalogFiles
+from data_bridge.catalog.topics import capture, check_filter, overlaps, wildcards
 from data_bridge.own_topics import OwnTopics
 from data_bridge.reasons import INPUT_REASONS, LOSES_DATA, Reason
+from data_bridge.yaml_documents import CatalogError, parse, read_text
 
 ENVIRONMENT_PREFIX = "IOT_DATA_BRIDGE_"
 _LARGEST_FILE = 1024 * 1024

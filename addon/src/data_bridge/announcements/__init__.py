@@ -1,0 +1,1 @@
+"""What the bridge publishes about itself: availability, catalog, states, metrics and events."""

@@ -1,0 +1,1 @@
+"""The two catalog files: read, checked and turned into one model."""

@@ -1,0 +1,103 @@
+"""A checked catalog: what the two files mean together, before it is compiled for a transport."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from data_bridge.catalog.casts import Cast, ValueType
+from data_bridge.catalog.topics import prepare_template
+
+_TOPIC_PLACES = frozenset({"device", "object"})
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogObject:
+    """A value's name, its type, and what Home Assistant shows; `min` and `max` limit what may be set."""
+
+    name: str
+    value_type: ValueType
+    unit: str | None = None
+    device_class: str | None = None
+    state_class: str | None = None
+    access: str = "r"
+    min: float | None = None
+    max: float | None = None
+    options: tuple[str, ...] | None = None
+    devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MqttRoute:
+    """Where and how a device gets its values; `payload` is a template, None the standard `{"object","value"}`."""
+
+    topic: str
+    qos: int = 1
+    retain: bool = False
+    payload: str | None = None
+
+    def topic_for(self, device: str, name: str) -> str:
+        """Return the topic for an object; {device} becomes the id in lower case.
+
+        Raises:
+            ValueError: the template names something else.
+        """
+        fill = prepare_template(self.topic, _TOPIC_PLACES)
+        return self.topic if fill is None else fill({"device": device.lower(), "object": name})
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRRoute:
+    """Group and client event of a device on the SignalR hub."""
+
+    group: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A receiver of values. A device with only a SignalR route has no `mqtt`."""
+
+    id: str
+    name: str
+    mqtt: MqttRoute | None
+    signalr: SignalRRoute | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One mapping: from an envelope's key, or a topic filter and a path, to an object.
+
+    `object` may be a template over the filter's wildcards ({1}, {2}, ...) when `templated`.
+    """
+
+    object: str
+    cast: Cast
+    value_type: ValueType
+    equip_tag: str | None = None
+    message_id: str | None = None
+    topic: str | None = None
+    path: str | None = None
+    qos: int = 1
+    templated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogWarning:
+    """Something that works but is probably not meant."""
+
+    where: str
+    text: str
+
+    def __str__(self) -> str:
+        """Return it as `check` prints it."""
+        return f"{self.where}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Both files, checked together. `version` is a digest of their texts."""
+
+    version: str
+    rules: tuple[Rule, ...]
+    objects: Mapping[str, CatalogObject]
+    devices: Mapping[str, Device]
+    warnings: tuple[CatalogWarning, ...] = ()

@@ -1,0 +1,160 @@
+"""What the two catalog files may say, in every spelling in the field. Pydantic checks it at load, never later."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from data_bridge.catalog.casts import SPELLINGS, ValueType
+from data_bridge.catalog.json_path import parse_path
+from data_bridge.catalog.topics import check_filter, check_topic
+
+
+def _value_type(value: object) -> ValueType:
+    known = SPELLINGS.get(value.strip().lower()) if isinstance(value, str) else None
+    if known is None:
+        raise ValueError(f"{value!r} is no value type; known: integer, float, text, boolean (or int, float, str, bool)")
+    return known
+
+
+def _name(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty")
+    return value
+
+
+def _filter(value: str) -> str:
+    check_filter(value)
+    return value
+
+
+def _path(value: str) -> str:
+    parse_path(value)
+    return value
+
+
+def _device_id(value: str) -> str:
+    _name(value)
+    if "/" in value:
+        raise ValueError(f"the device id {value!r} must not hold a slash: it becomes one level of a topic")
+    check_topic(value)
+    return value
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _key(value: str) -> str:
+    if "\x1f" in value:
+        raise ValueError("must not hold the control character U+001F")
+    return value
+
+
+type Name = Annotated[str, AfterValidator(_name), Field(max_length=1024)]
+type DeviceId = Annotated[str, AfterValidator(_device_id), Field(max_length=256)]
+type AnyValueType = Annotated[ValueType, BeforeValidator(_value_type)]
+type QoS = Annotated[int, Field(ge=0, le=1)]
+type Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    # Fielded catalogs carry keys of their own (comments, owners): they are ignored, and `check` warns about them.
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    def unknown_keys(self) -> list[str]:
+        """Return the keys of the file that mean nothing here."""
+        return list(self.model_extra or ())
+
+
+class Presentation(_Part):
+    """What Home Assistant is told about an object."""
+
+    unit: str | None = None
+    device_class: str | None = None
+    state_class: str | None = None
+    access: Literal["r", "rw"] | None = None
+    min: Number | None = None
+    max: Number | None = None
+    options: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        return self
+
+
+class MappingRule(Presentation):
+    """One rule of mappings.yaml: for an envelope (equip_tag and message_id) or a topic (topic and perhaps path)."""
+
+    object: Name
+    value_type: AnyValueType
+    equip_tag: Annotated[str, AfterValidator(_key)] | None = None
+    message_id: Annotated[str, AfterValidator(_key)] | None = None
+    topic: Annotated[str, AfterValidator(_filter)] | None = None
+    path: Annotated[str, AfterValidator(_path)] | None = None
+    qos: QoS = 1
+    scale: Number | None = None
+    offset: Number | None = None
+    enum: dict[str, str] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.topic is None:
+            if self.equip_tag is None or self.message_id is None:
+                raise ValueError("a rule needs equip_tag and message_id, or a topic")
+            if self.path is not None:
+                raise ValueError("path belongs to a topic rule; an envelope's value is always at payload.VALUE")
+        elif self.equip_tag is not None or self.message_id is not None:
+            raise ValueError("a rule has either equip_tag and message_id or a topic, not both")
+        return self
+
+
+class MqttEgress(_Part):
+    """How one device is reached over MQTT; `topic` and `payload` may hold {device}, {object} and so on."""
+
+    topic: Annotated[str, Field(min_length=1)] | None = None
+    qos: QoS = 1
+    retain: bool = False
+    payload: str | None = None
+
+
+class SignalREgress(_Part):
+    """How one device is reached over SignalR."""
+
+    group: Name | None = None
+    target: str = "ingress"
+
+
+class DeviceEntry(_Part):
+    """One device of devices.yaml."""
+
+    name: str | None = None
+    mqtt: MqttEgress | None = None
+    signalr: SignalREgress | None = None
+
+
+class ObjectEntry(Presentation):
+    """One object of devices.yaml in its long form; the short form is the list of devices alone."""
+
+    devices: Annotated[tuple[DeviceId, ...], BeforeValidator(_listed)] = ()
+    value_type: AnyValueType | None = None
+
+
+def _object_entry(value: object) -> object:
+    if value is None:
+        return {}
+    return {"devices": value} if isinstance(value, str | list) else value
+
+
+type Objects = dict[Name, Annotated[ObjectEntry, BeforeValidator(_object_entry)]]
+type Devices = dict[DeviceId, Annotated[DeviceEntry, BeforeValidator(lambda value: {} if value is None else value)]]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFile:
+    """devices.yaml, checked piece by piece."""
+
+    objects: dict[str, ObjectEntry]
+    devices: dict[str, DeviceEntry]

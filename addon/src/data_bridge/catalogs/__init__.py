@@ -1,1 +1,0 @@
-"""The two catalogs: read, checked, compiled."""

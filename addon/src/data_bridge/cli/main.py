@@ -1,0 +1,255 @@
+"""The commands of `python -m data_bridge` and what they print; exit codes: 0 success, 1 a finding, 2 it failed."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sqlite3
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+
+from communicator.common.exception import ProtocolError
+from communicator.protocols.mqtt.mqtt_protocol import MQTTProtocol, PreparedPublish
+from data_bridge import VERSION
+from data_bridge.catalog.loader import load
+from data_bridge.cli.replay_client import ask_to_replay, publish_again
+from data_bridge.dead_letters.store import DeadLetterStore
+from data_bridge.logs import configure_logging
+from data_bridge.pipeline.explain import Skipped, explain
+from data_bridge.pipeline.resolver import compile_catalog
+from data_bridge.runtime.bridge import Bridge
+from data_bridge.runtime.commands import describe_letter
+from data_bridge.runtime.health import read_health
+from data_bridge.settings import ENVIRONMENT_PREFIX, Settings, SettingsError, describe, load_settings
+from data_bridge.yaml_documents import CatalogError
+
+# A turn of uvloop costs a third of asyncio's own, which is most of a lone message's way. There is none for Windows.
+if sys.platform == "win32":
+    from asyncio import run as run_loop
+else:
+    from uvloop import run as run_loop
+
+OK = 0
+FINDING = 1
+FAILED = 2
+_AT_ONCE = 500
+_OUTCOMES = {
+    "already_delivered": "had been delivered meanwhile",
+    "failed_again": "failed again and stay, or their deliveries do",
+    "open": "wait for the broker's answer and stay until it comes",
+    "not_confirmed": "were not confirmed by the broker and stay",
+    "inputs": "are inputs, which only a running bridge can map, and stay",
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m data_bridge", description="Maps messages from devices to devices by catalog, losing none."
+    )
+    parser.add_argument("--version", action="version", version=VERSION)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--config",
+        type=Path,
+        default=os.environ.get(f"{ENVIRONMENT_PREFIX}CONFIG"),
+        help=f"YAML file with settings; {ENVIRONMENT_PREFIX}<SECTION>_<NAME> in the environment wins over it",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text, parents=[common])
+
+    add("run", "carry messages until stopped by SIGTERM or Ctrl-C")
+    check = add("check", "check settings and catalogs, and print what is wrong or doubtful")
+    check.add_argument("--strict", action="store_true", help="fail on warnings too")
+    check.add_argument("--show-settings", action="store_true", help="print the effective settings, without secrets")
+    attempt = add("try", "map one message and print every layer's output; nothing is sent")
+    attempt.add_argument("message", help="the payload, or - to read it from standard input")
+    attempt.add_argument("--topic", help="the topic it comes from; without it the first ingress topic")
+    add("health", "tell whether the bridge with these settings works; for health checks")
+    letters = commands.add_parser("dead-letters", help="list, show, replay or purge what could not be delivered")
+    actions = letters.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="one line each, oldest first", parents=[common])
+    listing.add_argument("--limit", type=int, default=100)
+    listing.add_argument("--after", type=int, default=0, metavar="ID", help="only those after this one")
+    listing.add_argument("--reason", help="only those with this reason")
+    show = actions.add_parser("show", help="everything about one, as JSON", parents=[common])
+    show.add_argument("id", type=int)
+    replay = actions.add_parser("replay", help="send again, and forget what was delivered", parents=[common])
+    chosen = replay.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("id", type=int, nargs="*", default=[])
+    chosen.add_argument("--all", action="store_true")
+    purge = actions.add_parser("purge", help="delete for good", parents=[common])
+    chosen = purge.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("id", type=int, nargs="*", default=[])
+    chosen.add_argument("--older-than", type=float, metavar="HOURS")
+    chosen.add_argument("--all", action="store_true")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        settings = load_settings(Path(given.config) if given.config else None)
+        command = _LETTERS[given.action] if given.command == "dead-letters" else _COMMANDS[given.command]
+        return command(settings, given)
+    except (SettingsError, CatalogError, ProtocolError) as error:
+        print(error, file=sys.stderr)
+    except (OSError, sqlite3.Error) as error:
+        print(f"the data directory cannot be used: {error}", file=sys.stderr)
+    return FAILED
+
+
+def _run(settings: Settings, _: argparse.Namespace) -> int:
+    configure_logging(settings.logging)
+
+    async def run() -> None:
+        bridge = Bridge(settings)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(number, bridge.stop)
+            except NotImplementedError:
+                # Windows' loops know no signal handlers; the ordinary one wakes the loop.
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(bridge.stop))
+        await bridge.run()
+
+    run_loop(run())
+    return OK
+
+
+def _check(settings: Settings, given: argparse.Namespace) -> int:
+    if given.show_settings:
+        print(describe(settings))
+    started = time.perf_counter()
+    try:
+        catalog = load(settings.catalog_files())
+    except CatalogError as error:
+        print(f"error: {error}")
+        return FINDING
+    for each in catalog.warnings:
+        print(f"warning: {each}")
+    print(
+        f"ok: {len(catalog.rules)} rules, {len(catalog.objects)} objects, {len(catalog.devices)} devices, "
+        f"{len(catalog.warnings)} warnings, catalog {catalog.version}, {time.perf_counter() - started:.2f} s"
+    )
+    return FINDING if given.strict and catalog.warnings else OK
+
+
+def _try(settings: Settings, given: argparse.Namespace) -> int:
+    catalog = load(settings.catalog_files())
+    protocol = MQTTProtocol(broker_address="unused")  # prepares topics; it is never connected
+
+    def prepare(topic: str, qos: int, retain: bool) -> PreparedPublish:
+        return protocol.prepare(topic, qos, retain)
+
+    payload = sys.stdin.buffer.read() if given.message == "-" else given.message.encode()
+    topic = given.topic or settings.ingress.topics[0]
+    steps = explain(
+        compile_catalog(catalog, prepare, {}),
+        topic,
+        payload,
+        ingress=settings.ingress.carries(topic),
+        maximum_bytes=settings.ingress.maximum_bytes,
+    )
+    for step in steps:
+        print(f"{type(step).__name__:15} {orjson.dumps(step).decode()}")
+    return FINDING if any(isinstance(step, Skipped) for step in steps) else OK
+
+
+def _health(settings: Settings, _: argparse.Namespace) -> int:
+    health = read_health(settings.health_path)
+    print(health.text)
+    return OK if health.healthy else FINDING
+
+
+# ---------------------------------------------------------------- dead letters
+
+
+def _open(settings: Settings) -> DeadLetterStore:
+    given = settings.dead_letters
+    return DeadLetterStore(settings.dead_letter_path, given.maximum_entries, given.maximum_bytes)
+
+
+def _list(settings: Settings, given: argparse.Namespace) -> int:
+    store = _open(settings)
+    for each in store.find_all(given.limit, given.after, given.reason):
+        letter = each.letter
+        stored = datetime.fromtimestamp(each.stored, UTC).isoformat(timespec="seconds")
+        target = f"{letter.device} {letter.object}" if letter.device else "input"
+        print(f"{each.id}\t{stored}\t{letter.reason}\t{target}\t{letter.topic}\t{letter.detail}")
+    print(f"{store.count()} dead letters in all", file=sys.stderr)
+    store.close()
+    return OK
+
+
+def _show(settings: Settings, given: argparse.Namespace) -> int:
+    store = _open(settings)
+    found = store.get(given.id)
+    store.close()
+    if found is None:
+        print(f"there is no dead letter {given.id}", file=sys.stderr)
+        return FINDING
+    print(orjson.dumps(describe_letter(found), option=orjson.OPT_INDENT_2).decode())
+    return OK
+
+
+def _replay(settings: Settings, given: argparse.Namespace) -> int:
+    """Let the running bridge replay: it maps, orders and de-duplicates. Without one only deliveries can be sent."""
+    health = read_health(settings.health_path)
+    store = _open(settings)
+    total: Counter[str] = Counter()
+    after = 0
+    try:
+        while True:
+            if given.all:
+                batch = store.find_all(_AT_ONCE, after)
+            else:
+                batch = [found for number in given.id[:_AT_ONCE] if (found := store.get(number)) is not None]
+                del given.id[:_AT_ONCE]
+            if batch and health.healthy:
+                total.update(asyncio.run(ask_to_replay(settings, [each.id for each in batch])))
+            elif batch:
+                deliveries = [each for each in batch if not each.is_input]
+                confirmed = asyncio.run(publish_again(settings, deliveries)) if deliveries else []
+                store.remove(confirmed)
+                total["replayed"] += len(confirmed)
+                total["not_confirmed"] += len(deliveries) - len(confirmed)
+                total["inputs"] += len(batch) - len(deliveries)
+            if given.all and batch:
+                after = batch[-1].id
+            elif given.all or not given.id:
+                break
+    finally:
+        store.close()
+    print(f"{total['replayed']} replayed")
+    for outcome, text in _OUTCOMES.items():
+        if total[outcome]:
+            print(f"{total[outcome]} {text}", file=sys.stderr)
+    if total["inputs"]:
+        print(health.text, file=sys.stderr)
+    return OK if total["replayed"] or (given.all and not total) else FINDING
+
+
+def _purge(settings: Settings, given: argparse.Namespace) -> int:
+    store = _open(settings)
+    if given.id:
+        removed = store.remove(given.id)
+    else:
+        removed = store.purge(None if given.all else time.time() - given.older_than * 3600)
+    store.close()
+    print(f"{removed} purged")
+    return OK
+
+
+type _Command = Callable[[Settings, argparse.Namespace], int]
+
+_COMMANDS: dict[str, _Command] = {"run": _run, "check": _check, "try": _try, "health": _health}
+_LETTERS: dict[str, _Command] = {"list": _list, "show": _show, "replay": _replay, "purge": _purge}

@@ -1,0 +1,1 @@
+"""Messages that arrive again: by trace id, and by the broker's own redelivery."""

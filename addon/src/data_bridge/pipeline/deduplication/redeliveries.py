@@ -1,0 +1,123 @@
+"""Messages without a trace id that the broker sends again though they were delivered.
+
+MQTT tells them apart from a reading that is merely repeated: the broker marks what it sent before (DUP) and keeps its
+packet identifier (MQTT 5.0, sections 3.3.1.1 and 4.4). So a message is dropped only when it is marked, its packet
+identifier, topic and payload are those of one that was delivered, and that was among the last ones that the broker may
+have had on its way without an answer: older ones it cannot send again, and their identifiers may be in use anew.
+"""
+
+import contextlib
+from hashlib import blake2b
+from pathlib import Path
+from struct import Struct
+from typing import BinaryIO
+
+from data_bridge.files import private
+from data_bridge.pipeline.delivery.message import Pending
+
+type Key = tuple[int, bytes]
+"""A message's packet identifier, and a digest of its topic and payload."""
+
+# Which delivery it was, counted from 1; packet identifier; digest.
+_RECORD = Struct("<QH14s")
+
+
+def key_of(packet_identifier: int, topic: str, payload: bytes) -> Key:
+    """Return what the same message has when it is sent again."""
+    digest = blake2b(payload, digest_size=14)
+    # No topic holds a NUL, so that nothing else makes the same bytes.
+    digest.update(b"\0" + topic.encode())
+    return packet_identifier, digest.digest()
+
+
+class Redeliveries:
+    """Remembers the last `window` messages that were delivered, in memory and in a file of fixed size.
+
+    The file is not synced: it survives the process, and for the most part a power cut.
+    """
+
+    __slots__ = ("_delivered", "_file", "_number", "_path", "_records", "_window", "under_way")
+
+    def __init__(self, window: int, path: Path | None = None) -> None:
+        """Make it for a broker that sends at most `window` messages without an answer."""
+        self.under_way: dict[Key, Pending] = {}
+        self._window = window
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._number = 0
+        self._records: list[bytes] = []
+        self._delivered: dict[int, tuple[bytes, int]] = {}
+
+    def open(self) -> None:
+        """Read what an earlier process left, and begin to write; before the first message, and best on a thread.
+
+        Raises:
+            OSError: the file cannot be read or written to.
+        """
+        if self._path is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            data = self._path.read_bytes()
+            whole = data[: len(data) - len(data) % _RECORD.size]
+            for number, identifier, digest in sorted(_RECORD.iter_unpack(whole)):
+                if number:
+                    self._delivered[identifier] = (digest, number)
+                    self._number = number
+        slots = bytearray(self._window * _RECORD.size)
+        for identifier, (digest, number) in self._delivered.items():
+            if self._number - number < self._window:
+                _RECORD.pack_into(slots, self._place(number), number, identifier, digest)
+        # The window may have changed, so the file is made anew beside the old one.
+        new = self._path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        with open(new, "xb", opener=private) as file:
+            file.write(slots)
+        new.replace(self._path)
+        self._file = self._path.open("r+b", buffering=0)
+
+    def was_delivered(self, key: Key) -> bool:
+        """Tell whether a message that is marked as sent before was delivered then."""
+        identifier, digest = key
+        known = self._delivered.get(identifier)
+        return known is not None and known[0] == digest and self._number - known[1] < self._window
+
+    def forget(self, packet_identifier: int) -> None:
+        """Note that a new message has this identifier: what had it before is answered, and will not come again."""
+        self._delivered.pop(packet_identifier, None)
+
+    def delivered(self, key: Key) -> None:
+        """Remember a message."""
+        self._number += 1
+        identifier, digest = key
+        self._delivered[identifier] = (digest, self._number)
+        if self._file is not None:
+            self._records.append(_RECORD.pack(self._number, identifier, digest))
+
+    def write(self) -> None:
+        """Hand what was remembered since the last call to the operating system; before it is acknowledged.
+
+        Raises:
+            OSError: the disk is full or gone.
+        """
+        if not self._records or self._file is None:
+            return
+        records, self._records = self._records[-self._window :], []
+        first = self._number - len(records) + 1
+        # They lie in a ring: what does not fit before its end begins it anew.
+        before_end = self._window - first % self._window
+        for number, part in ((first, records[:before_end]), (first + before_end, records[before_end:])):
+            if part:
+                self._file.seek(self._place(number))
+                self._file.write(b"".join(part))
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+        with contextlib.suppress(OSError):
+            self.write()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _place(self, number: int) -> int:
+        return number % self._window * _RECORD.size

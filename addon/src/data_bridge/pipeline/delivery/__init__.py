@@ -1,0 +1,1 @@
+"""Deliveries on their way to the broker: in flight, ordered, held back and retried."""

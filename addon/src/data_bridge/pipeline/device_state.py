@@ -1,0 +1,50 @@
+"""Each device's latest values, as they are announced to Home Assistant."""
+
+from collections.abc import Container, Mapping
+
+from data_bridge.catalog.casts import Raw, Value, ValueType, is_of
+from data_bridge.catalog.model import Catalog
+
+
+class DeviceState:
+    """A device's latest values, waiting to be announced, and the types of the objects whose values it `holds`."""
+
+    __slots__ = ("changed_ns", "device", "dirty", "holds", "values")
+
+    def __init__(self, device: str, holds: Mapping[str, ValueType]) -> None:
+        self.device = device
+        self.holds = holds
+        self.values: dict[str, Value] = {}
+        self.dirty = False
+        self.changed_ns = 0
+
+    def keep(self, earlier: Mapping[str, Raw]) -> bool:
+        """Take the earlier values that belong here and are not known better; False when one does not belong."""
+        belong = True
+        for name, value in earlier.items():
+            value_type = self.holds.get(name)
+            if value_type is not None and is_of(value, value_type):
+                self.values.setdefault(name, value)
+            else:
+                belong = False
+        return belong
+
+
+def device_states(
+    catalog: Catalog, announced: Container[str], earlier: Mapping[str, DeviceState]
+) -> dict[str, DeviceState]:
+    """Return the state of each device that gets an announced object: the earlier one where it holds the same.
+
+    Where it does not, the state is a new one without values, so that a message which was mapped by the earlier catalog
+    writes to nobody's.
+    """
+    holds: dict[str, dict[str, ValueType]] = {}
+    for each in catalog.objects.values():
+        if each.name in announced:
+            for device in each.devices:
+                holds.setdefault(device, {})[each.name] = each.value_type
+    states: dict[str, DeviceState] = {}
+    for device, given in holds.items():
+        known = earlier.get(device)
+        states[device] = known if known is not None and known.holds == given else DeviceState(device, given)
+    return states

@@ -1,0 +1,212 @@
+"""The layers wired together: one object that takes messages and swaps catalogs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from data_bridge.catalog.announcement import Announcement, announce
+from data_bridge.catalog.casts import Raw
+from data_bridge.catalog.collector import collector_held
+from data_bridge.catalog.model import Catalog
+from data_bridge.catalog.topics import capture
+from data_bridge.dead_letters.letter import DeadLetterSink
+from data_bridge.dead_letters.rate_limit import KeepBudget
+from data_bridge.logs import LimitedLog
+from data_bridge.pipeline.connection import Connection, MessageHandler
+from data_bridge.pipeline.deduplication.redeliveries import Redeliveries
+from data_bridge.pipeline.deduplication.traces import Deduplication
+from data_bridge.pipeline.device_state import DeviceState, device_states
+from data_bridge.pipeline.input import Input
+from data_bridge.pipeline.mapping import Mapping
+from data_bridge.pipeline.rejections import Skips
+from data_bridge.pipeline.resolver import CompiledCatalog, compile_catalog
+from data_bridge.pipeline.transport import Transport
+from data_bridge.reasons import Reason
+from data_bridge.settings import Settings
+
+_REMEMBERED_TOPICS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A catalog compiled, with its devices' states and what is announced of it."""
+
+    compiled: CompiledCatalog
+    states: dict[str, DeviceState]
+    announcement: Announcement
+
+
+class Pipeline:
+    """Input, mapping, resolver and transport over one connection; `watch(topic, payload)` sees each message first."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        settings: Settings,
+        catalog: Catalog,
+        dead_letter: DeadLetterSink,
+        limited: LimitedLog,
+        watch: Callable[[str, bytes], None] | None = None,
+    ) -> None:
+        self.states: dict[str, DeviceState] = {}
+        self._connection = connection
+        self._settings = settings
+        given = settings.deduplication
+        folder: Path | None = settings.data_directory / "seen" if given.persist else None
+        self.deduplication = Deduplication(given.entries, given.ttl, folder, enabled=given.enabled)
+        self.redeliveries = Redeliveries(
+            settings.broker.receive_maximum,
+            folder / "redelivered.bin" if folder is not None and given.enabled else None,
+        )
+        by_key = given.identity == "trace_and_key"
+        letters = settings.dead_letters
+        self.transport = Transport(
+            connection,
+            self.deduplication,
+            dead_letter,
+            KeepBudget(dead_letter, letters.keep_per_second, letters.keep_bytes_per_second),
+            tries=settings.delivery.tries,
+            backoff=settings.delivery.backoff,
+            ordered=by_key,
+            redeliveries=self.redeliveries,
+        )
+        self.skips = Skips(
+            connection.acknowledge,
+            limited,
+            KeepBudget(dead_letter, letters.keep_per_second, letters.keep_bytes_per_second),
+            reasons=frozenset(letters.keep),
+            largest=letters.too_large_bytes,
+        )
+        ready = self.prepare(catalog)
+        self.states = ready.states
+        self.announcement = ready.announcement
+        self.mapping = Mapping(
+            ready.compiled,
+            self.transport,
+            self.skips.reject,
+            self.skips.note,
+            self.skips.part,
+            ordered=by_key,
+            topics_ordered=settings.delivery.topic_order,
+        )
+        self.input = Input(
+            connection,
+            self.deduplication,
+            self.transport,
+            self.mapping,
+            self.skips.reject,
+            maximum_bytes=settings.ingress.maximum_bytes,
+            redeliveries=self.redeliveries if given.enabled else None,
+            by_key=by_key,
+        )
+        self._routed: dict[str, int] = {}
+        self._owners: dict[str, str] = {}
+        self._watch = watch
+
+    @property
+    def catalog(self) -> CompiledCatalog:
+        """Return the catalog that is in use."""
+        return self.mapping.catalog
+
+    def prepare(self, catalog: Catalog) -> Ready:
+        """Return the catalog ready for use; safe on another thread than the loop's."""
+        with collector_held():
+            return self._prepare(catalog)
+
+    def _prepare(self, catalog: Catalog) -> Ready:
+        announcement = announce(catalog, self._settings.announcements.maximum_bytes)
+        states = device_states(catalog, announcement.objects, self.states)
+        compiled = compile_catalog(catalog, self._connection.prepare, states)
+        return Ready(compiled, states, announcement)
+
+    def open(self) -> None:
+        """Read what an earlier process delivered; before `start`, and best on a thread.
+
+        Raises:
+            OSError: the data directory cannot be used.
+        """
+        self.deduplication.open()
+        self.redeliveries.open()
+
+    def start(self) -> None:
+        """Subscribe to everything that is mapped."""
+        for topic in self._settings.ingress.topics:
+            self._connection.route(topic, self._watched(self.input.receive_envelope), self._settings.ingress.qos)
+        self._route_topics(self.mapping.catalog.filters)
+
+    def swap(self, ready: Ready) -> None:
+        """Use another catalog from the next message on."""
+        earlier, self.states, self.announcement = self.states, ready.states, ready.announcement
+        self.mapping.swap(ready.compiled)
+        self._route_topics(ready.compiled.filters)
+        for device, state in self.states.items():
+            before = earlier.get(device)
+            if before is None or before is state:
+                continue
+            state.changed_ns = before.changed_ns
+            if not state.keep(before.values) or before.dirty:
+                self._changed(state)
+
+    def restore(self, device: str, values: dict[str, Raw]) -> bool:
+        """Take values that an earlier run announced for a device; False when this catalog announces nothing of it."""
+        state = self.states.get(device)
+        if state is None:
+            return False
+        if not state.keep(values) or not state.values:
+            self._changed(state)
+        return True
+
+    def _changed(self, state: DeviceState) -> None:
+        if not state.dirty:
+            state.dirty = True
+            self.transport.changed.append(state)
+
+    def _route_topics(self, filters: dict[str, int]) -> None:
+        # Ingress filters carry envelopes; a topic rule that repeats one would be subscribed twice.
+        wanted = {each: qos for each, qos in filters.items() if each not in self._settings.ingress.topics}
+        for each, qos in self._routed.items():
+            if wanted.get(each, qos) != qos:
+                self._connection.unsubscribe(each)
+        for each, qos in wanted.items():
+            if self._routed.get(each) != qos:
+                self._connection.route(each, self._watched(partial(self._receive_topic, each)), qos)
+        # Last: what is published between the broker's two steps is wanted by the filter that takes this one's place;
+        # rather twice than never.
+        for each in self._routed:
+            if each not in wanted:
+                self._connection.unsubscribe(each)
+        self._routed = wanted
+        self._owners.clear()
+
+    def _receive_topic(self, topic_filter: str, topic: str, payload: bytes, delivery: int) -> None:
+        """Take a message once, though several filters match: the first of them is its owner."""
+        owner = self._owners.get(topic)
+        if owner is None:
+            owner = next((each for each in self._routed if capture(each, topic) is not None), topic_filter)
+            if len(self._owners) >= _REMEMBERED_TOPICS:
+                self._owners.clear()
+            self._owners[topic] = owner
+        if owner == topic_filter:
+            self.input.receive_topic(topic, payload, delivery)
+        elif delivery:
+            # Each route of a message has its share in its acknowledgement.
+            self._connection.acknowledge(delivery)
+
+    def _watched(self, handler: MessageHandler) -> MessageHandler:
+        watch = self._watch
+        if watch is None:
+            return handler
+
+        def receive(topic: str, payload: bytes, delivery: int) -> None:
+            watch(topic, payload)
+            handler(topic, payload, delivery)
+
+        return receive
+
+    def skipped(self) -> dict[str, int]:
+        """Return the counts of everything that was skipped, by reason."""
+        counts = {reason.value: count for reason, count in self.skips.counts.items()}
+        if self.input.duplicates:
+            counts[Reason.DUPLICATE.value] = self.input.duplicates
+        return counts

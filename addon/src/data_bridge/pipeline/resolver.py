@@ -1,0 +1,238 @@
+"""A catalog made ready for the wire: the resolver's work, done at load instead of for each message."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from data_bridge.catalog.casts import Cast, Raw, Value
+from data_bridge.catalog.json_path import Getter, prepare_path
+from data_bridge.catalog.model import Catalog, Rule
+from data_bridge.catalog.payload_templates import PayloadTemplate, prepare_payload
+from data_bridge.catalog.topics import FilterTree, prepare_template, wildcards
+from data_bridge.pipeline.connection import PreparedPublish
+from data_bridge.pipeline.device_state import DeviceState
+
+type Prepare = Callable[[str, int, bool], PreparedPublish]
+
+# Topics that a wildcard met are remembered with their rules; a flood of new topics must not fill the memory.
+_REMEMBERED_TOPICS = 20_000
+# No tag holds it: schema.py refuses it.
+KEY_SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One device's share of an object. Without `prepared` there is no transport that reaches it."""
+
+    device: str
+    topic: str
+    qos: int
+    prepared: PreparedPublish | None
+    state: DeviceState | None  # None: not announced
+    template: PayloadTemplate | None = None
+    retain: bool = False
+
+
+type Target = tuple[PreparedPublish, DeviceState | None, Output]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An object's way to its devices. `head` is its payload up to the value.
+
+    `targets` is what the hot path needs where all outputs get the same payload with the same QoS; else it is empty.
+    `answered` tells that the broker confirms each (QoS 1). With many thousand rules every object that a message touches
+    is a wait for memory, so what is needed for each message is here, and the outputs themselves are not looked at.
+    """
+
+    object: str
+    head: bytes
+    outputs: tuple[Output, ...]
+    targets: tuple[Target, ...]
+    answered: bool
+
+
+def make_route(name: str, outputs: tuple[Output, ...]) -> Route:
+    """Return the way to these outputs."""
+    answered = all(each.qos for each in outputs)
+    alike = answered or not any(each.qos for each in outputs)
+    alike = alike and all(each.prepared is not None and each.template is None for each in outputs)
+    targets = tuple((each.prepared, each.state, each) for each in outputs if alike and each.prepared is not None)
+    return Route(name, encode_head(name), outputs, targets, answered)
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeRule:
+    """What an envelope's key leads to; see `envelope_key`."""
+
+    rule: Rule
+    cast: Cast
+    route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRule:
+    """What a topic leads to: a getter for the value (None: the whole payload, which may be plain text), and a route.
+
+    `route` is None when the rule's template made a name that no catalog knows: `object` says which.
+    """
+
+    rule: Rule
+    cast: Cast
+    get: Getter | None
+    object: str
+    route: Route | None
+
+
+@dataclass(slots=True)
+class CompiledCatalog:
+    """Everything that the hot path looks up. Swapped as a whole between two messages."""
+
+    catalog: Catalog
+    envelope_rules: dict[str, EnvelopeRule]
+    routes: dict[str, Route]
+    filters: dict[str, int]  # the topic rules' filters with their QoS, without those that another covers
+    _tree: FilterTree[Rule]
+    _topics: dict[str, tuple[TopicRule, ...]] = field(default_factory=dict)
+
+    def topic_rules(self, topic: str) -> tuple[TopicRule, ...]:
+        """Return the rules for a topic, in the catalog's order for each filter."""
+        found = self._topics.get(topic)
+        if found is None:
+            found = tuple(
+                self._topic_rule(rule, captured) for captured, rules in self._tree.match(topic) for rule in rules
+            )
+            if len(self._topics) >= _REMEMBERED_TOPICS:
+                self._topics.clear()
+            self._topics[topic] = found
+        return found
+
+    def _topic_rule(self, rule: Rule, captured: tuple[str, ...]) -> TopicRule:
+        name = rule.object
+        if rule.templated:
+            places = {str(number): text for number, text in enumerate(captured, 1)}
+            fill = prepare_template(rule.object, frozenset(places))
+            name = fill(places) if fill is not None else name
+        get = prepare_path(rule.path) if rule.path is not None else None
+        return TopicRule(rule, rule.cast, get, name, self.routes.get(name))
+
+
+def envelope_key(equip_tag: str, message_id: str) -> str:
+    """Return the key of an envelope rule: one text is compared faster than a pair."""
+    return equip_tag + KEY_SEPARATOR + message_id
+
+
+def encode_head(name: str) -> bytes:
+    """Return the standard payload of an object up to its value: `{"object":"GPS.Latitude","value":`."""
+    return orjson.dumps({"object": name, "value": 0})[:-2]
+
+
+def compile_catalog(catalog: Catalog, prepare: Prepare, states: Mapping[str, DeviceState]) -> CompiledCatalog:
+    """Return the catalog with all its topics encoded by `prepare`; values go to those of `states` that hold them."""
+    routes = _Resolver(catalog, prepare, states).routes()
+    envelope_rules: dict[str, EnvelopeRule] = {}
+    tree: FilterTree[Rule] = FilterTree()
+    filters: dict[str, int] = {}
+    for rule in catalog.rules:
+        if rule.topic is not None:
+            tree.add(rule.topic, rule)
+            filters[rule.topic] = max(rule.qos, filters.get(rule.topic, 0))
+        elif rule.equip_tag is not None and rule.message_id is not None:
+            key = envelope_key(rule.equip_tag, rule.message_id)
+            envelope_rules[key] = EnvelopeRule(rule, rule.cast, routes[rule.object])
+    return CompiledCatalog(catalog, envelope_rules, routes, uncovered(filters), tree)
+
+
+class _Resolver:
+    """The resolver layer: object to prepared deliveries. Each topic is encoded once, however many objects go there."""
+
+    def __init__(self, catalog: Catalog, prepare: Prepare, states: Mapping[str, DeviceState]) -> None:
+        self._catalog = catalog
+        self._prepare = prepare
+        self._states = states
+        self._prepared: dict[tuple[str, int, bool], PreparedPublish] = {}
+        self._outputs: dict[tuple[str, str, bool], Output] = {}
+        self._ways: dict[tuple[int, ...], Route] = {}
+
+    def routes(self) -> dict[str, Route]:
+        return {each.name: self._route(each.name, each.devices) for each in self._catalog.objects.values()}
+
+    def _route(self, name: str, devices: Iterable[str]) -> Route:
+        outputs = tuple(self._output(name, identifier) for identifier in devices)
+        # Objects that go to the same devices share what leads there: it stays in the processor's caches.
+        key = tuple(map(id, outputs))
+        known = self._ways.get(key)
+        if known is None:
+            known = self._ways[key] = make_route(name, outputs)
+        return Route(name, encode_head(name), known.outputs, known.targets, known.answered)
+
+    def _output(self, name: str, identifier: str) -> Output:
+        state = self._states.get(identifier)
+        if state is not None and name not in state.holds:
+            state = None
+        mqtt = self._catalog.devices[identifier].mqtt
+        if mqtt is None:
+            return Output(identifier, "", 0, None, state)
+        topic = mqtt.topic_for(identifier, name)
+        key = (topic, mqtt.qos, mqtt.retain)
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            prepared = self._prepared[key] = self._prepare(*key)
+        if mqtt.payload is not None:
+            template = prepare_payload(mqtt.payload, identifier, name)
+            return Output(identifier, topic, mqtt.qos, prepared, state, template, mqtt.retain)
+        place = (identifier, topic, state is None)
+        output = self._outputs.get(place)
+        if output is None:
+            output = self._outputs[place] = Output(identifier, topic, mqtt.qos, prepared, state, None, mqtt.retain)
+        return output
+
+
+def uncovered(filters: dict[str, int]) -> dict[str, int]:
+    """Return the filters without those that a wider one covers, which inherits their QoS.
+
+    A broker may deliver a message once for each subscription that matches; where filters overlap only in part it may
+    still come twice.
+    """
+    tree: FilterTree[str] = FilterTree()
+    wide = [each for each in filters if wildcards(each)]
+    for each in wide:
+        tree.add(each, each)
+    result = dict(filters)
+    for each, qos in filters.items():
+        for _, covering in tree.match(each):
+            for wider in covering:
+                if wider != each and wider in result and each in result and _covers(wider, each):
+                    del result[each]
+                    result[wider] = max(result[wider], qos)
+    return result
+
+
+def _covers(wider: str, narrower: str) -> bool:
+    """Tell whether every topic of `narrower` also matches `wider`."""
+    ours, theirs = wider.split("/"), narrower.split("/")
+    for number, level in enumerate(ours):
+        if level == "#":
+            return True
+        if number >= len(theirs) or theirs[number] == "#" or (level != "+" and level != theirs[number]):
+            return False
+    return len(ours) == len(theirs)
+
+
+def encode(route: Route, value: Value) -> bytes:
+    """Return the standard payload: `{"object":…,"value":…}`."""
+    return route.head + orjson.dumps(value) + b"}"
+
+
+def plain_value(payload: bytes) -> Raw:
+    """Return what a payload without a path holds: JSON where it is JSON, else its text.
+
+    Raises:
+        UnicodeDecodeError: neither.
+    """
+    try:
+        document: Raw = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return payload.decode()
+    return document

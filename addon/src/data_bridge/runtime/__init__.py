@@ -1,0 +1,1 @@
+"""The running bridge: connection, periodic tasks, commands, replay, metrics and health."""

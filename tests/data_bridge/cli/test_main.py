@@ -1,0 +1,72 @@
+"""The commands that need no broker."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from data_bridge.cli.main import main
+from data_bridge.runtime.health import STALE_SECONDS, read_health, write_health
+from tests.data_bridge.conftest import EXAMPLES
+
+MESSAGE = '{"header":{"UUID":"u1"},"payload":{"Equip.Tag":"GPS001","Message.ID":"GLL001","VALUE":"37.5"}}'
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    for name in ("bridge.yaml", "mappings.yaml", "devices.yaml"):
+        (tmp_path / name).write_bytes((EXAMPLES / name).read_bytes())
+    return str(tmp_path / "bridge.yaml")
+
+
+def test_check_finds_the_examples_good(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--config", config]) == 0
+    assert "ok: 6 rules, 7 objects, 3 devices, 1 warnings" in capsys.readouterr().out
+    assert main(["check", "--strict", "--config", config]) == 1
+
+
+def test_check_says_where_a_catalog_is_wrong(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    mappings = Path(config).parent / "mappings.yaml"
+    mappings.write_text("mappings:\n  - {object: A}\n")
+    assert main(["check", "--config", config]) == 1
+    assert f"error: {mappings}:2: " in capsys.readouterr().out
+
+
+def test_try_prints_every_layers_output(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["try", MESSAGE, "--config", config]) == 0
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert [name for name, _ in lines] == ["IngressEvent", "MappedEvent", "ResolvedEvent", "Delivery", "Delivery"]
+    assert orjson.loads(lines[1][1]) == {"object": "GPS.Latitude", "value": 37.5, "value_type": "float"}
+    assert orjson.loads(lines[3][1])["payload"] == '{"object":"GPS.Latitude","value":37.5}'
+
+
+def test_try_says_why_a_message_is_skipped(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["try", "{", "--config", config]) == 1
+    assert "invalid_json" in capsys.readouterr().out
+    assert main(["try", '{"data":{}}', "--topic", "sensors/hall/climate", "--config", config]) == 1
+    assert "missing_field" in capsys.readouterr().out
+
+
+def test_settings_that_cannot_work_are_one_line_and_no_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bridge.yaml").write_text("broker: {port: 99999}")
+    assert main(["check", "--config", str(tmp_path / "bridge.yaml")]) == 2
+    assert "broker.port" in capsys.readouterr().err
+
+
+def test_health_of_a_bridge_that_never_ran(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["health", "--config", config]) == 1
+    assert "does not run" in capsys.readouterr().out
+
+
+def test_health_is_judged_by_connection_and_age(tmp_path: Path) -> None:
+    path = tmp_path / "health.json"
+    write_health(path, connected=True, content={})
+    assert read_health(path).healthy
+    written = orjson.loads(path.read_bytes())["ts"]
+    assert not read_health(path, written + STALE_SECONDS + 1).healthy
+    write_health(path, connected=False, content={})
+    assert "no connection" in read_health(path).text
+    path.write_bytes(b"[]")
+    assert "damaged" in read_health(path).text

@@ -1,0 +1,242 @@
+"""Which messages were delivered lately: two generations, in memory and on disk."""
+
+import asyncio
+import os
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_bridge.pipeline.deduplication.traces import Deduplication
+
+TTL = 600.0
+
+
+@dataclass
+class Clock:
+    """A clock that the test sets."""
+
+    now: float = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def opened(folder: Path, wall: Clock | None = None, steady: Clock | None = None, entries: int = 1000) -> Deduplication:
+    seen = Deduplication(entries, TTL, folder, clock=steady or Clock(), wall_clock=wall or Clock())
+    seen.open()
+    return seen
+
+
+def add(seen: Deduplication, *identities: str) -> None:
+    seen.current.update(identities)
+    seen.unwritten.extend(identities)
+
+
+def files(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+def knows(seen: Deduplication, identity: str) -> bool:
+    return identity in seen.current or identity in seen.previous
+
+
+async def test_an_identity_is_remembered_for_one_turn_and_forgotten_after_two() -> None:
+    seen = Deduplication(100, TTL)
+    add(seen, "a")
+    await seen.turn()
+    assert knows(seen, "a")
+    await seen.turn()
+    assert not knows(seen, "a")
+
+
+async def test_turns_come_every_half_of_the_time_to_live() -> None:
+    clock = Clock()
+    seen = Deduplication(100, TTL, clock=clock)
+    add(seen, "a")
+    clock.now += TTL / 2 - 1
+    await seen.turn_when_due()
+    assert seen.current == {"a"}
+    clock.now += 1
+    await seen.turn_when_due()
+    assert (seen.current, seen.previous) == (set(), {"a"})
+    await seen.turn_when_due()
+    assert seen.previous == {"a"}
+
+
+async def test_memory_is_bounded() -> None:
+    seen = Deduplication(10, TTL)
+    for number in range(100):
+        add(seen, str(number))
+        await seen.turn_when_due()
+        assert len(seen) <= 10
+    assert seen.early_turns == 20
+
+
+async def test_another_process_knows_what_was_written(tmp_path: Path) -> None:
+    seen = opened(tmp_path)
+    add(seen, "old")
+    await seen.turn()
+    add(seen, "new", "가")
+    seen.write()
+    # Killed: never closed.
+    after = opened(tmp_path)
+    assert (after.previous, after.current) == ({"old"}, {"new", "가"})
+    await after.turn()
+    assert not knows(after, "old")
+    assert knows(after, "new")
+    assert len(files(tmp_path)) == 2
+
+
+async def test_a_restart_does_not_make_a_generation_younger(tmp_path: Path) -> None:
+    wall, steady = Clock(), Clock(5.0)
+    seen = opened(tmp_path, wall, steady)
+    add(seen, "a")
+    seen.write()
+    wall.now += TTL / 2 - 10
+    after = opened(tmp_path, wall, steady)
+    await after.turn_when_due()
+    assert after.current == {"a"}
+    steady.now += 10
+    await after.turn_when_due()
+    assert (after.current, after.previous) == (set(), {"a"})
+
+
+@pytest.mark.parametrize(("stopped", "known"), [(TTL / 2 + 1, True), (TTL - 1, True), (TTL + 1, False)])
+def test_what_was_delivered_is_known_after_a_stop_for_as_long_as_without_one(
+    tmp_path: Path, stopped: float, known: bool
+) -> None:
+    wall = Clock()
+    seen = opened(tmp_path, wall)
+    add(seen, "a")
+    seen.close()
+    wall.now += stopped
+    after = opened(tmp_path, wall)
+    assert knows(after, "a") is known
+    assert after.current == set()
+    after.close()
+    assert knows(opened(tmp_path, wall), "a") is known
+
+
+def test_a_changed_modification_time_changes_nothing(tmp_path: Path) -> None:
+    wall = Clock()
+    seen = opened(tmp_path, wall)
+    add(seen, "a")
+    seen.close()
+    wall.now += TTL + 1
+    for path in tmp_path.iterdir():
+        os.utime(path)
+    assert not knows(opened(tmp_path, wall), "a")
+
+
+def test_when_the_clock_went_back_what_was_delivered_is_still_known(tmp_path: Path) -> None:
+    wall = Clock()
+    seen = opened(tmp_path, wall)
+    add(seen, "a")
+    seen.close()
+    wall.now -= 365 * 86400
+    after = opened(tmp_path, wall)
+    assert after.current == {"a"}
+
+
+async def test_when_the_clock_went_back_between_two_generations_they_keep_their_order(tmp_path: Path) -> None:
+    wall = Clock()
+    seen = opened(tmp_path, wall)
+    add(seen, "older")
+    wall.now -= 86400
+    await seen.turn()
+    add(seen, "newer")
+    seen.close()
+    after = opened(tmp_path, wall)
+    assert (after.previous, after.current) == ({"older"}, {"newer"})
+    # Nor does one from the future stay for ever.
+    await after.turn()
+    assert not knows(after, "older")
+    assert len(files(tmp_path)) == 2
+
+
+def test_half_a_line_of_a_killed_process_is_cut_off(tmp_path: Path) -> None:
+    seen = opened(tmp_path)
+    add(seen, "whole")
+    seen.write()
+    path = next(tmp_path.iterdir())
+    path.write_bytes(path.read_bytes() + b"hal")
+    after = opened(tmp_path)
+    assert after.current == {"whole"}
+    add(after, "next")
+    after.write()
+    assert path.read_text() == "whole\nnext\n"
+
+
+def test_an_identity_of_two_lines_is_not_read_as_two_others(tmp_path: Path) -> None:
+    seen = opened(tmp_path)
+    add(seen, "a", "b\nc", "d")
+    seen.close()
+    assert opened(tmp_path).current == {"a", "d"}
+
+
+def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "seen-notes.txt").write_text("mine")
+    opened(tmp_path).close()
+    assert (tmp_path / "seen-notes.txt").read_text() == "mine"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a file's mode does not say who may read it")
+async def test_only_its_owner_may_read_the_files(tmp_path: Path) -> None:
+    seen = opened(tmp_path)
+    await seen.turn()
+    seen.close()
+    assert [stat.S_IMODE(path.stat().st_mode) for path in files(tmp_path)] == [0o600] * 2
+
+
+def test_without_de_duplication_nothing_is_written(tmp_path: Path) -> None:
+    seen = Deduplication(100, TTL, tmp_path / "seen", enabled=False)
+    seen.open()
+    assert not seen.persistent
+    assert not (tmp_path / "seen").exists()
+
+
+@given(st.lists(st.one_of(st.sampled_from(["turn", "kill"]), st.text("abcdef", min_size=1, max_size=3)), max_size=40))
+def test_disk_and_memory_agree_after_any_history(history: list[str]) -> None:
+    asyncio.run(_live_through(history))
+
+
+async def _live_through(history: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        seen = opened(folder)
+        for step in history:
+            if step == "turn":
+                await seen.turn()
+            elif step == "kill":
+                seen.write()
+                before = (seen.current, seen.previous)
+                seen = opened(folder)
+                assert (seen.current, seen.previous) == before
+            else:
+                add(seen, step)
+        seen.close()
+
+
+async def test_a_folder_that_is_gone_is_told_and_costs_only_the_memory_on_disk(tmp_path: Path) -> None:
+    folder = tmp_path / "seen"
+    seen = opened(folder)
+    seen.current.add("u1")
+    shutil.rmtree(folder)
+    with pytest.raises(FileNotFoundError):
+        await seen.turn()
+    assert (seen.previous, seen.current) == ({"u1"}, set())
+    seen.current.add("u2")
+    seen.unwritten.append("u2")
+    seen.write()
+    folder.mkdir()
+    await seen.turn()
+    assert seen.previous == {"u2"}
+    add(seen, "u3")
+    seen.close()
+    assert knows(opened(folder), "u3")
