@@ -15,7 +15,7 @@ from .devices.identity import site_key
 from .hub import Hub, SiteConfigEntry
 from .repairs import price_list_issue_id
 from .services import async_setup_services
-from .storage import async_forget_stored, async_remove_storage
+from .storage import async_remove_storage, async_remove_stored_devices
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
@@ -49,9 +49,9 @@ async def async_setup_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> bool
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> bool:
-    """Unload a site, hub first, and keep what its devices said last."""
+    """Unload a site, hub first, and store the last state of its devices."""
     hub = entry.runtime_data
-    # A message that came while platforms unload would build entities that nobody unloads any more.
+    # A message that came while platforms unload would build entities that are never unloaded.
     hub.stop()
     if not await hass.config_entries.async_unload_platforms(entry, PLATFORMS):
         await hub.async_start()
@@ -61,7 +61,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> boo
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> None:
-    """Delete what a removed site kept."""
+    """Delete the stored data of a removed site."""
     await async_remove_storage(hass, entry.entry_id)
     ir.async_delete_issue(hass, DOMAIN, price_list_issue_id(entry.entry_id))
 
@@ -69,14 +69,14 @@ async def async_remove_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> Non
 async def async_remove_config_entry_device(
     hass: HomeAssistant, config_entry: SiteConfigEntry, device_entry: AnyDeviceEntry
 ) -> bool:
-    """Let the user delete a device, but not the site itself; it appears again if it still speaks."""
+    """Let the user delete a device, but not the site itself; it appears again with its next message."""
     keys = [key for domain, key in device_entry.identifiers if domain == DOMAIN]
-    # Neither at work nor at rest, a site would write what it still remembers over what is deleted here.
+    # In any other state the site's hub may still hold the device and would write it over the storage.
     if site_key(config_entry.entry_id) in keys or not config_entry.state.recoverable:
         return False
     if config_entry.state is ConfigEntryState.LOADED:
         for key in keys:
-            config_entry.runtime_data.forget(key)
+            config_entry.runtime_data.remove(key)
     else:
-        await async_forget_stored(hass, config_entry.entry_id, frozenset(keys))
+        await async_remove_stored_devices(hass, config_entry.entry_id, frozenset(keys))
     return True

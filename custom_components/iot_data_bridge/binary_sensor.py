@@ -18,7 +18,7 @@ from .devices.basket import Basket, Problem
 from .devices.basket_messages import Detail
 from .devices.bridged import Bridge, BridgedObject
 from .devices.printer import Printer
-from .entity import FactEntity, unique_id
+from .entity import ValueEntity, unique_id
 from .field_devices import BasketDevice, BridgeDevice, BridgedFieldDevice, FieldDevice, PrinterDevice
 from .hub import SiteConfigEntry
 
@@ -27,7 +27,7 @@ PARALLEL_UPDATES = 0
 
 @dataclass(frozen=True, kw_only=True)
 class ModelBinarySensorDescription[ModelT](BinarySensorEntityDescription):
-    """A binary sensor that shows one fact of a model."""
+    """A binary sensor that shows one value of a model."""
 
     value_fn: Callable[[ModelT], bool | None]
 
@@ -74,7 +74,7 @@ def _build(device: FieldDevice) -> Iterator[BinarySensorEntity]:
                     yield BridgedBinarySensor(device, described)
 
 
-class ModelBinarySensor[ModelT](FactEntity[bool | None], BinarySensorEntity):
+class ModelBinarySensor[ModelT](ValueEntity[bool | None], BinarySensorEntity):
     """One yes or no of a basket, a printer or a bridge."""
 
     def __init__(self, device: FieldDevice, model: ModelT, description: ModelBinarySensorDescription[ModelT]) -> None:
@@ -86,7 +86,7 @@ class ModelBinarySensor[ModelT](FactEntity[bool | None], BinarySensorEntity):
         self._attr_is_on = value
 
 
-class ProblemSensor(FactEntity[Mapping[str, object]], BinarySensorEntity):
+class ProblemSensor(ValueEntity[Mapping[str, object]], BinarySensorEntity):
     """Whether a basket needs somebody, and why."""
 
     _attr_device_class = BinarySensorDeviceClass.PROBLEM
@@ -102,15 +102,18 @@ class ProblemSensor(FactEntity[Mapping[str, object]], BinarySensorEntity):
         if not problems:
             return _NO_PROBLEM
         plain = self._currency.plain
-        facts: dict[str, object] = {"reason": problems[0].value, "reasons": [problem.value for problem in problems]}
+        attributes: dict[str, object] = {
+            "reason": problems[0].value,
+            "reasons": [problem.value for problem in problems],
+        }
         if Problem.UNKNOWN_PRODUCT in problems:
-            facts["unknown_products"] = list(basket.unknown)
+            attributes["unknown_products"] = list(basket.unknown)
         if Problem.TOTAL_DIFFERS in problems and basket.shown_total is not None and basket.total is not None:
-            facts["shown_total"] = plain(basket.shown_total)
-            facts["computed_total"] = plain(basket.total)
+            attributes["shown_total"] = plain(basket.shown_total)
+            attributes["computed_total"] = plain(basket.total)
         if Problem.CONTROLLER_ERROR in problems:
-            facts["error"] = basket.details.get(Detail.ERROR)
-        return facts
+            attributes["error"] = basket.details.get(Detail.ERROR)
+        return attributes
 
     @override
     def _show(self, value: Mapping[str, object]) -> None:
@@ -121,7 +124,7 @@ class ProblemSensor(FactEntity[Mapping[str, object]], BinarySensorEntity):
 _NO_PROBLEM: Mapping[str, object] = {"reason": None, "reasons": []}
 
 
-class BridgedBinarySensor(FactEntity[bool | None], BinarySensorEntity):
+class BridgedBinarySensor(ValueEntity[bool | None], BinarySensorEntity):
     """One boolean object of a bridged device, named as in the catalog."""
 
     def __init__(self, device: BridgedFieldDevice, described: BridgedObject) -> None:

@@ -1,4 +1,4 @@
-"""What Home Assistant tells baskets: QoS 1, not retained, and forgotten by the broker when it comes too late."""
+"""Commands to baskets: QoS 1, not retained, with a message expiry."""
 
 import asyncio
 from contextlib import suppress
@@ -13,47 +13,47 @@ from .const import DOMAIN, LOGGER
 from .devices.basket_messages import CommandKind, encode_end, encode_start, encode_total
 from .field_devices import BasketDevice
 
-# A command must reach its basket even where the broker never lets us hear it.
-HEARING_SECONDS = 5.0
+# Commands are sent after this time even where the broker refuses the subscription.
+SUBSCRIBE_SECONDS = 5.0
 
 
 class BasketCommander:
     """Publishes the commands of one site; `expiry` in seconds.
 
-    A session is what the wire tells, our own commands included: one that is sent before our subscriptions to the
-    command topics stand would never be heard, and the session's state would stay wrong. So commands wait for them.
+    A session follows the commands received on the wire, our own included: one sent before the subscriptions to the
+    command topics stand is never received, and the session's state would stay wrong. So commands wait for them.
     """
 
     def __init__(self, hass: HomeAssistant, entry: ConfigEntry, expiry: int) -> None:
         self._hass = hass
         self._entry = entry
         self._expiry: int | None = expiry
-        self._owed: dict[str, BasketDevice] = {}
-        self._paying: asyncio.Task[None] | None = None
+        self._queued_totals: dict[str, BasketDevice] = {}
+        self._sending: asyncio.Task[None] | None = None
         self._filters: frozenset[str] = frozenset()
-        self._unheard: set[str] = set()
-        self._hears = asyncio.Event()
-        self._hears.set()
+        self._unconfirmed: set[str] = set()
+        self._subscribed = asyncio.Event()
+        self._subscribed.set()
 
     @callback
-    def expect(self, topic_filter: str) -> None:
-        """Wait for this subscription to command topics before commands are sent."""
+    def require_subscription(self, topic_filter: str) -> None:
+        """Delay commands until this subscription to command topics is confirmed."""
         self._filters |= {topic_filter}
-        self._unheard.add(topic_filter)
-        self._hears.clear()
+        self._unconfirmed.add(topic_filter)
+        self._subscribed.clear()
 
     @callback
-    def hear(self, topic_filter: str) -> None:
-        """Know that the broker confirmed a subscription."""
-        self._unheard.discard(topic_filter)
-        if not self._unheard:
-            self._hears.set()
+    def confirm_subscription(self, topic_filter: str) -> None:
+        """Note the SUBACK of a subscription."""
+        self._unconfirmed.discard(topic_filter)
+        if not self._unconfirmed:
+            self._subscribed.set()
 
     @callback
-    def lose(self) -> None:
-        """Know that the connection is gone, and the subscriptions with it."""
+    def on_disconnect(self) -> None:
+        """Delay commands until every subscription is confirmed again."""
         for topic_filter in self._filters:
-            self.expect(topic_filter)
+            self.require_subscription(topic_filter)
 
     async def async_start(self, device: BasketDevice) -> None:
         """Begin a session.
@@ -83,25 +83,25 @@ class BasketCommander:
         return total
 
     @callback
-    def owe_total(self, device: BasketDevice) -> None:
-        """Send the total soon; of several changes in between only the last is told."""
+    def queue_total(self, device: BasketDevice) -> None:
+        """Send the total soon; several changes before that make one command."""
         if device.basket.total is None or device.basket.address is None:
             return
-        self._owed[device.key] = device
-        if self._paying is None:
-            self._paying = self._entry.async_create_background_task(
-                self._hass, self._async_pay(), "iot_data_bridge running totals", eager_start=False
+        self._queued_totals[device.key] = device
+        if self._sending is None:
+            self._sending = self._entry.async_create_background_task(
+                self._hass, self._async_send_totals(), "iot_data_bridge running totals", eager_start=False
             )
 
     @callback
-    def forgive_total(self, device: BasketDevice) -> None:
-        """Send no total that is still owed to a basket."""
-        self._owed.pop(device.key, None)
+    def discard_total(self, device: BasketDevice) -> None:
+        """Cancel the queued total of a basket."""
+        self._queued_totals.pop(device.key, None)
 
-    async def _async_pay(self) -> None:
+    async def _async_send_totals(self) -> None:
         try:
-            while self._owed:
-                devices, self._owed = list(self._owed.values()), {}
+            while self._queued_totals:
+                devices, self._queued_totals = list(self._queued_totals.values()), {}
                 results = await asyncio.gather(
                     *(self.async_show_total(device) for device in devices), return_exceptions=True
                 )
@@ -111,13 +111,13 @@ class BasketCommander:
                     elif isinstance(result, BaseException):
                         raise result
         finally:
-            self._paying = None
+            self._sending = None
 
     async def _async_publish(self, device: BasketDevice, kind: CommandKind, payload: str) -> None:
         topic = f"{device.basket.root}/status"
-        if not self._hears.is_set() and mqtt.is_connected(self._hass):
+        if not self._subscribed.is_set() and mqtt.is_connected(self._hass):
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hears.wait(), HEARING_SECONDS)
+                await asyncio.wait_for(self._subscribed.wait(), SUBSCRIBE_SECONDS)
         if not mqtt.is_connected(self._hass):
             # The client would report a failure and yet keep the command, to send it whenever the broker is back.
             raise _publish_failed(device, kind, "no connection to the MQTT broker")

@@ -1,4 +1,4 @@
-"""What to send along with a bug report."""
+"""The diagnostics of a site."""
 
 from homeassistant.components import mqtt
 from homeassistant.config_entries import ConfigEntryState
@@ -9,7 +9,7 @@ from .hub import SiteConfigEntry
 
 
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: SiteConfigEntry) -> dict[str, JsonValue]:
-    """Return settings, counters and what the devices said last. The broker's password is the MQTT integration's."""
+    """Return settings, counters and the state of every device. The broker's password is the MQTT integration's."""
     if entry.state is not ConfigEntryState.LOADED:
         return {"data": dict(entry.data), "options": dict(entry.options), "state": entry.state.value}
     hub = entry.runtime_data

@@ -1,4 +1,4 @@
-"""What all entities share: they follow a device of the field and write a state only when it changed."""
+"""The base classes of all entities: a state is written only when its value changed."""
 
 from collections.abc import Callable
 from typing import override
@@ -8,14 +8,14 @@ from homeassistant.helpers.entity import Entity
 
 from .field_devices import BasketDevice, FieldDevice
 
-# What a basket of a large site does without until the user enables it.
+# Entities that are registered disabled for the later baskets of a large site.
 DISPENSABLE = frozenset(
     {"budget", "distinct_products", "last_activity", "over_budget", "session_started", "show_total"}
 )
 
 
 class FieldEntity(Entity):
-    """An entity of a device, there while the device can be heard."""
+    """An entity of a device, available while the device is connected."""
 
     _attr_has_entity_name = True
     _attr_should_poll = False
@@ -31,24 +31,24 @@ class FieldEntity(Entity):
     @override
     async def async_added_to_hass(self) -> None:
         await super().async_added_to_hass()
-        self._attr_available = self._field_device.reachable
-        self.async_on_remove(self._field_device.watch(self._reach))
+        self._attr_available = self._field_device.connected
+        self.async_on_remove(self._field_device.add_availability_listener(self._write_availability))
 
     @callback
-    def _reach(self) -> None:
-        self._attr_available = self._field_device.reachable
+    def _write_availability(self) -> None:
+        self._attr_available = self._field_device.connected
         self.async_write_ha_state()
 
 
-class FactEntity[ValueT](FieldEntity):
-    """An entity that shows a fact. `read` returns it and is called for every message, so it is as short as can be."""
+class ValueEntity[ValueT](FieldEntity):
+    """An entity that shows one value. `read` returns it and is called for every message, so it must be short."""
 
     def __init__(self, device: FieldDevice, key: str, read: Callable[[], ValueT]) -> None:
         super().__init__(device, key)
         self.read = read
 
     def _show(self, value: ValueT) -> None:
-        """Take what `read` returned into the entity's attributes."""
+        """Set the entity's attributes from a value of `read`."""
         raise NotImplementedError
 
     @override
@@ -56,11 +56,11 @@ class FactEntity[ValueT](FieldEntity):
         await super().async_added_to_hass()
         value = self.read()
         self._show(value)
-        self.async_on_remove(self._field_device.follow(self, value))
+        self.async_on_remove(self._field_device.add_entity(self, value))
 
     @callback
     def write(self, value: ValueT, context: Context) -> None:
-        """Write a fact that differs from what is shown."""
+        """Write the state for a value that changed."""
         self._show(value)
         self.async_set_context(context)
         self.async_write_ha_state()

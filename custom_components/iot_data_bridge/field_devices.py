@@ -1,4 +1,4 @@
-"""The devices of the field as Home Assistant holds them: the model, its entry in the registry, its entities."""
+"""Devices in Home Assistant: the model, its entry in the registry, its entities."""
 
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -18,18 +18,18 @@ from .devices.site import Site
 
 type EventSink = Callable[[BasketEvent, Context], None]
 
-# An event entity that is still being added takes its first events from here; a disabled one never does.
-MOST_WAITING_EVENTS = 1000
+# An event entity that is still being added takes its first events from this queue; a disabled one never does.
+MOST_QUEUED_EVENTS = 1000
 
 
-class Fact[ValueT](Protocol):
-    """An entity that shows a fact of a device."""
+class ValueWriter[ValueT](Protocol):
+    """An entity that shows one value of a device."""
 
     def read(self) -> ValueT:
-        """Return the fact."""
+        """Return the current value."""
 
     def write(self, value: ValueT, context: Context) -> None:
-        """Write a fact that differs from what is shown."""
+        """Write the state for a value that changed."""
 
 
 class FieldDevice:
@@ -39,13 +39,13 @@ class FieldDevice:
         self.key = key
         self.info = info
         self.info["identifiers"] = {(DOMAIN, key)}
-        # Whether what the device says can reach us.
-        self.reachable = True
-        # Three lists side by side: to compare, which is done for every message, no entity need be touched.
-        self._facts: list[Fact[Any]] = []
+        # Whether messages of the device can arrive.
+        self.connected = True
+        # Three parallel lists: comparing values, which every message does, touches no entity.
+        self._entities: list[ValueWriter[Any]] = []
         self._reads: list[Callable[[], object]] = []
         self._shown: list[object] = []
-        self._watchers: list[Callable[[], None]] = []
+        self._availability_listeners: list[Callable[[], None]] = []
         self._claimed: set[str] = set()
 
     def claim(self, unique_id: str) -> bool:
@@ -56,28 +56,28 @@ class FieldDevice:
         return True
 
     def release(self, unique_id: str) -> None:
-        """Let an entity be built again after it was removed for good."""
+        """Let an entity be built again after it was removed from the registry."""
         self._claimed.discard(unique_id)
 
-    def follow(self, entity: Fact[Any], shown: object) -> Callable[[], None]:
-        """Let an entity that shows `shown` follow the device until the returned function is called."""
-        self._facts.append(entity)
+    def add_entity(self, entity: ValueWriter[Any], shown: object) -> Callable[[], None]:
+        """Keep the state of an entity up to date, which shows `shown` now, until the returned function is called."""
+        self._entities.append(entity)
         self._reads.append(entity.read)
         self._shown.append(shown)
 
-        def leave() -> None:
-            index = self._facts.index(entity)
-            del self._facts[index], self._reads[index], self._shown[index]
+        def remove() -> None:
+            index = self._entities.index(entity)
+            del self._entities[index], self._reads[index], self._shown[index]
 
-        return leave
+        return remove
 
-    def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
-        """Tell when the device can be heard no more, or again, until the returned function is called."""
-        self._watchers.append(watcher)
-        return partial(self._watchers.remove, watcher)
+    def add_availability_listener(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` at each change of `connected`, until the returned function is called."""
+        self._availability_listeners.append(listener)
+        return partial(self._availability_listeners.remove, listener)
 
     def refresh(self) -> Context | None:
-        """Let every entity write what changed, and return the cause they wrote. This runs for every message."""
+        """Write the states that changed, and return their common context. This runs for every message."""
         context: Context | None = None
         shown = self._shown
         for index, read in enumerate(self._reads):
@@ -85,17 +85,17 @@ class FieldDevice:
             if value != shown[index]:
                 shown[index] = value
                 if context is None:
-                    # What one message changes has one cause.
+                    # The changes of one message share one context.
                     context = Context()
-                self._facts[index].write(value, context)
+                self._entities[index].write(value, context)
         return context
 
-    def reach(self, reachable: bool) -> None:
-        """Show whether the device can be heard."""
-        if reachable != self.reachable:
-            self.reachable = reachable
-            for watcher in self._watchers:
-                watcher()
+    def set_connected(self, connected: bool) -> None:
+        """Make the device's entities available or unavailable."""
+        if connected != self.connected:
+            self.connected = connected
+            for listener in self._availability_listeners:
+                listener()
 
 
 class BasketDevice(FieldDevice):
@@ -113,27 +113,27 @@ class BasketDevice(FieldDevice):
         )
         self.basket = basket
         self.currency = currency
-        # Whether only what every shop needs is enabled when the basket is first seen.
+        # Whether dispensable entities are registered disabled.
         self.lean = lean
-        self.waiting_events: deque[tuple[BasketEvent, Context]] = deque(maxlen=MOST_WAITING_EVENTS)
+        self.queued_events: deque[tuple[BasketEvent, Context]] = deque(maxlen=MOST_QUEUED_EVENTS)
         self._event_sink: EventSink | None = None
 
     def attach_event_sink(self, sink: EventSink) -> Callable[[], None]:
-        """Send events to `sink`, beginning with those that wait, until the returned function is called."""
+        """Send events to `sink`, the queued ones first, until the returned function is called."""
         self._event_sink = sink
-        while self.waiting_events:
-            sink(*self.waiting_events.popleft())
+        while self.queued_events:
+            sink(*self.queued_events.popleft())
 
         def detach() -> None:
             self._event_sink = None
 
         return detach
 
-    def tell(self, events: Iterable[BasketEvent], context: Context) -> None:
-        """Pass on what happened, each one by itself, and the cause."""
+    def fire_events(self, events: Iterable[BasketEvent], context: Context) -> None:
+        """Fire each event with the context of its cause."""
         for event in events:
             if self._event_sink is None:
-                self.waiting_events.append((event, context))
+                self.queued_events.append((event, context))
             else:
                 self._event_sink(event, context)
 
@@ -165,8 +165,8 @@ class BridgeDevice(FieldDevice):
         super().__init__(bridge_key(bridge.bridge_id), info)
         self.bridge = bridge
 
-    def introduce(self, hello: Hello) -> bool:
-        """Take how the bridge introduces itself, and tell whether that is news."""
+    def apply_hello(self, hello: Hello) -> bool:
+        """Apply the bridge's hello; False when it changes nothing."""
         if (self.bridge.name, self.bridge.version) == (hello.name, hello.version):
             return False
         self.bridge.name, self.bridge.version = hello.name, hello.version

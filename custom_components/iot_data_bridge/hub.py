@@ -1,4 +1,4 @@
-"""One config entry at work: its subscriptions, its devices, its storage and its clock."""
+"""The hub of one config entry: its subscriptions, devices, storage and timers."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -15,8 +15,8 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.event import async_track_time_change, async_track_time_interval
 from homeassistant.util import dt as dt_util
 
-from .basket_family import BasketFamily
-from .bridge_family import BridgeFamily
+from .baskets import Baskets
+from .bridges import Bridges
 from .commands import BasketCommander
 from .const import DOMAIN, LOGGER
 from .devices.errors import MalformedMessageError
@@ -25,7 +25,7 @@ from .devices.products import PriceList, PriceListChange, PriceListError, Produc
 from .devices.site import Site
 from .devices.topics import Channel
 from .field_devices import FieldDevice, SiteDevice
-from .printer_family import PrinterFamily
+from .printers import Printers
 from .repairs import PriceListIssue
 from .settings import SiteSettings
 from .storage import StoredSite, price_list_store, site_store
@@ -45,8 +45,8 @@ class Hub:
         self.entry_id = entry.entry_id
         self.settings = SiteSettings.of(hass, entry)
         self.connected = mqtt.is_connected(hass)
-        # Since when nothing that a device said could escape us; None while we do not listen.
-        self.listening_since: datetime | None = None
+        # The beginning of the current gapless subscription; None without one.
+        self.subscribed_since: datetime | None = None
         self.refused: Counter[tuple[Channel, str]] = Counter()
         self._entry = entry
         self._platforms: list[tuple[AddConfigEntryEntitiesCallback, BuildEntities]] = []
@@ -57,20 +57,20 @@ class Hub:
 
         info = dr.DeviceInfo(name=entry.title, model="Site", entry_type=dr.DeviceEntryType.SERVICE)
         self.site = SiteDevice(entry.entry_id, Site(dt_util.now().date()), self.settings.currency, info)
-        self.site.reachable = self.connected
+        self.site.connected = self.connected
         self.site_device_id = self.register(self.site)
         self.prices = PriceList(self.settings.currency)
         self.commander = BasketCommander(hass, entry, self.settings.command_expiry)
         issue = PriceListIssue(hass, entry)
-        self.baskets = BasketFamily(
+        self.baskets = Baskets(
             self, settings=self.settings, prices=self.prices, commander=self.commander, site=self.site, issue=issue
         )
-        self.printers = PrinterFamily(self)
-        self.bridges = BridgeFamily(self)
-        self._families = (self.baskets, self.printers, self.bridges)
+        self.printers = Printers(self)
+        self.bridges = Bridges(self)
+        self._collections = (self.baskets, self.printers, self.bridges)
 
     async def async_load(self) -> None:
-        """Bring back the price list, and from storage every device that the site still reads."""
+        """Restore the price list, and every stored device that the site's topics still match."""
         products: list[Product] = []
         for stored_product in await self._price_store.async_load() or ():
             try:
@@ -88,24 +88,26 @@ class Hub:
             )
 
     async def async_start(self) -> None:
-        """Let messages in and the clock run, until `stop`; after that it may be called again."""
+        """Subscribe and start the timers; may be called again after `stop`."""
         self.baskets.summarise()
         self._running += [
             mqtt.async_subscribe_connection_status(self.hass, self._on_connection),
             async_track_time_interval(self.hass, self._on_clock, CLOCK_INTERVAL),
             async_track_time_change(self.hass, self._on_midnight, hour=0, minute=0, second=0),
         ]
-        self.listening_since = dt_util.utcnow() if self.connected else None
-        # It may have changed while storage was read and platforms were set up.
+        self.subscribed_since = dt_util.utcnow() if self.connected else None
+        # The connection may have changed while storage was read and platforms were set up.
         if (connected := mqtt.is_connected(self.hass)) != self.connected:
             self._on_connection(connected)
-        handlers = {channel: handler for family in self._families for channel, handler in family.handlers().items()}
+        handlers = {
+            channel: handler for collection in self._collections for channel, handler in collection.handlers().items()
+        }
         for topic_filter, channel in self.settings.topics.filters().items():
             if channel is Channel.BASKET_COMMAND:
-                self.commander.expect(topic_filter)
-                heard = partial(self.commander.hear, topic_filter)
-                self._running.append(mqtt.async_on_subscribe_done(self.hass, topic_filter, 1, heard))
-            # Bytes: a payload that is no UTF-8 is ours to judge and to count.
+                self.commander.require_subscription(topic_filter)
+                confirmed = partial(self.commander.confirm_subscription, topic_filter)
+                self._running.append(mqtt.async_on_subscribe_done(self.hass, topic_filter, 1, confirmed))
+            # Bytes: payloads that are no UTF-8 are counted here, not dropped by the MQTT integration.
             self._running.append(
                 await mqtt.async_subscribe(self.hass, topic_filter, handlers[channel], 1, encoding=None)
             )
@@ -114,35 +116,35 @@ class Hub:
 
     @callback
     def stop(self) -> None:
-        """Let no more messages in; a second call does nothing."""
+        """Unsubscribe and cancel the timers; a second call does nothing."""
         while self._running:
             self._running.pop()()
         self.baskets.stop()
 
     async def async_save(self) -> None:
-        """Write everything now."""
+        """Store the site's state now."""
         await self._store.async_save(self._stored())
 
     @callback
     def add_platform(self, add_entities: AddConfigEntryEntitiesCallback, build: BuildEntities) -> None:
-        """Let a platform build its entities for every device there is and every one to come."""
+        """Register a platform, which builds entities for every present and future device."""
         self._platforms.append((add_entities, build))
         add_entities([entity for device in self.devices() for entity in build(device)])
 
     def devices(self) -> list[FieldDevice]:
         """Return every device of the site."""
-        return [self.site, *(device for family in self._families for device in family.devices())]
+        return [self.site, *(device for collection in self._collections for device in collection.devices())]
 
     @callback
-    def forget(self, key: str) -> bool:
-        """Forget a device that the user deletes; it comes back with its next message. False for the site itself."""
-        if not any(family.forget(key) for family in self._families):
+    def remove(self, key: str) -> bool:
+        """Remove a device; its next message creates it again. False for the site itself."""
+        if not any(collection.remove(key) for collection in self._collections):
             return False
         self.save_soon()
         return True
 
     async def async_change_products(self, change: PriceListChange) -> None:
-        """Change the price list, keep it, and compute every basket anew."""
+        """Change and store the price list, and reprice every basket."""
         self.prices.apply(change)
         self.baskets.reprice()
         await self._price_store.async_save([product.as_json() for product in self.prices])
@@ -158,7 +160,7 @@ class Hub:
                 add_entities(entities)
 
     def refuse(self, channel: Channel, message: ReceiveMessage, error: MalformedMessageError) -> None:
-        """Count a message that cannot be read; say so once for each reason, for a device may repeat it every second."""
+        """Count an unreadable message; only the first of each reason is logged."""
         self.refused[channel, error.reason] += 1
         if self.refused[channel, error.reason] == 1:
             LOGGER.warning(
@@ -168,8 +170,8 @@ class Hub:
             )
 
     def save_soon(self) -> None:
-        """Remember that something changed which must survive a restart."""
-        # Asked again, the store would begin to wait anew; under a steady stream of messages it would never write.
+        """Store the site's state within `SAVE_SECONDS`."""
+        # A second delayed save restarts the delay: a steady stream of messages would postpone it for ever.
         if not self._save_waits:
             self._save_waits = True
             self._store.async_delay_save(self._stored, SAVE_SECONDS)
@@ -178,7 +180,7 @@ class Hub:
         return is_read(key, self.settings.topics)
 
     def _drop_what_is_not_read(self) -> None:
-        """Take devices out of the registry that a change of the topics left to no site, or to another."""
+        """Remove devices from the registry that the site's topics do not match any more."""
         registry = dr.async_get(self.hass)
         for device in dr.async_entries_for_config_entry(registry, self.entry_id):
             if not all(self._reads(key) for domain, key in device.identifiers if domain == DOMAIN):
@@ -186,20 +188,20 @@ class Hub:
 
     @callback
     def _on_connection(self, connected: bool) -> None:
-        """Without the broker nothing is known; with it again, all is as it was until a message says otherwise."""
+        """Make all entities unavailable without the broker, and available with their last values after it is back."""
         self.connected = connected
-        self.listening_since = dt_util.utcnow() if connected else None
+        self.subscribed_since = dt_util.utcnow() if connected else None
         if not connected:
-            self.commander.lose()
-        self.site.reach(connected)
-        for family in self._families:
-            family.reach(connected)
+            self.commander.on_disconnect()
+        self.site.set_connected(connected)
+        for collection in self._collections:
+            collection.set_connected(connected)
 
     @callback
     def _on_clock(self, _: datetime) -> None:
         now = dt_util.utcnow()
-        for family in self._families:
-            family.pass_time(now)
+        for collection in self._collections:
+            collection.check_timeouts(now)
 
     @callback
     def _on_midnight(self, now: datetime) -> None:

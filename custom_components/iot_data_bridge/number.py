@@ -10,7 +10,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .devices.products import HIGHEST_PRICE
-from .entity import FactEntity
+from .entity import ValueEntity
 from .field_devices import BasketDevice, FieldDevice
 from .hub import Hub, SiteConfigEntry
 
@@ -30,7 +30,7 @@ async def async_setup_entry(
     hub.add_platform(async_add_entities, build)
 
 
-class BudgetNumber(FactEntity[Decimal], NumberEntity):
+class BudgetNumber(ValueEntity[Decimal], NumberEntity):
     """What the contents of a basket may cost; 0 means that nobody set a budget."""
 
     _attr_device_class = NumberDeviceClass.MONETARY
@@ -55,4 +55,4 @@ class BudgetNumber(FactEntity[Decimal], NumberEntity):
         # The shortest text of the float is what the user typed; as an amount it is exact from here on.
         amount = self._device.currency.round(Decimal(repr(value)))
         self._device.basket.budget = amount or None
-        self._hub.baskets.touched(self._device)
+        self._hub.baskets.on_edited(self._device)

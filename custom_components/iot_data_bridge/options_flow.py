@@ -175,12 +175,12 @@ def _describe(change: PriceListChange, currency: Currency) -> str:
         paid = [f"{price(old)} → {price(new)}"] if price(old) != price(new) else []
         # What is paid tells price and discount, unless they change and it does not.
         told = {"price", "discount_rate"} if paid else set()
-        facts = [
+        differing = [
             (field.name, getattr(old, field.name), getattr(new, field.name))
             for field in fields(Product)
             if field.name not in told
         ]
-        return ", ".join([*paid, *(f"`{name}` {_brief(a)} → {_brief(b)}" for name, a, b in facts if a != b)])
+        return ", ".join([*paid, *(f"`{name}` {_brief(a)} → {_brief(b)}" for name, a, b in differing if a != b)])
 
     lines = chain(
         (f"- **+** {product.code} {product.name}: {price(product)}" for product in change.added),

@@ -1,4 +1,4 @@
-"""What only the user can mend."""
+"""The repairs of a site."""
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant

@@ -32,7 +32,7 @@ from .devices.bridged import BridgedObject, ObjectValue, ValueType
 from .devices.money import Currency
 from .devices.printer import Printer, PrinterState
 from .devices.site import Site
-from .entity import FactEntity, unique_id
+from .entity import ValueEntity, unique_id
 from .field_devices import BasketDevice, BridgedFieldDevice, FieldDevice, PrinterDevice, SiteDevice
 from .hub import SiteConfigEntry
 
@@ -44,7 +44,7 @@ type ObjectAndValue = tuple[BridgedObject, ObjectValue]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSensorDescription[ModelT](SensorEntityDescription):
-    """A sensor that shows one fact of a model; `money` takes unit and digits from the site's currency."""
+    """A sensor that shows one value of a model; `money` takes unit and digits from the site's currency."""
 
     value_fn: Callable[[ModelT], SensorValue]
     exists_fn: Callable[[ModelT], bool] = lambda _: True
@@ -216,8 +216,8 @@ def _build_models[ModelT](
             yield ModelSensor(device, model, description, currency)
 
 
-class ModelSensor[ModelT](FactEntity[SensorValue], SensorEntity):
-    """One fact of a basket, a printer or the site."""
+class ModelSensor[ModelT](ValueEntity[SensorValue], SensorEntity):
+    """One value of a basket, a printer or the site."""
 
     def __init__(
         self,
@@ -236,7 +236,7 @@ class ModelSensor[ModelT](FactEntity[SensorValue], SensorEntity):
     @property
     @override
     def native_value(self) -> SensorValue:
-        """Return the fact; the attribute that Home Assistant keeps and clears a cache for costs more at each change."""
+        """Return the value; an `_attr_` attribute has a cache that costs more at each change."""
         return self._value
 
     @override
@@ -244,7 +244,7 @@ class ModelSensor[ModelT](FactEntity[SensorValue], SensorEntity):
         self._value = value
 
 
-class BridgedSensor(FactEntity[ObjectAndValue], SensorEntity):
+class BridgedSensor(ValueEntity[ObjectAndValue], SensorEntity):
     """One object of a bridged device, named and described as in the catalog."""
 
     def __init__(self, device: BridgedFieldDevice, described: BridgedObject) -> None:

@@ -96,9 +96,9 @@ async def _async_total(call: ServiceCall) -> ServiceResponse:
     if response is not None:
         for _, device in targets:
             shown = response["baskets"]
-            if isinstance(shown, dict) and isinstance(facts := shown[device.basket.root], dict):
+            if isinstance(shown, dict) and isinstance(state := shown[device.basket.root], dict):
                 # As the controller: its display is off before a start, and a total is ignored.
-                facts["shown_total"] = device.currency.plain(totals[device.key]) if device.basket.active else None
+                state["shown_total"] = device.currency.plain(totals[device.key]) if device.basket.active else None
     return response
 
 
@@ -115,7 +115,7 @@ async def _async_command(
     """
     if call.data[ATTR_ONLY_IF_ONLINE]:
         for _, device in targets:
-            if device.basket.online is not True or not device.reachable:
+            if device.basket.online is not True or not device.connected:
                 raise _invalid("basket_offline", basket=device.basket.root)
     results = await asyncio.gather(*(send(hub.commander, device) for hub, device in targets), return_exceptions=True)
     failures = [result for result in results if isinstance(result, BaseException)]
@@ -126,10 +126,10 @@ async def _async_command(
         raise failures[0]
     if not call.return_response:
         return None
-    return {"baskets": {device.basket.root: _facts(device) for _, device in targets}}
+    return {"baskets": {device.basket.root: _state_of(device) for _, device in targets}}
 
 
-def _facts(device: BasketDevice) -> JsonObjectType:
+def _state_of(device: BasketDevice) -> JsonObjectType:
     basket, currency = device.basket, device.currency
     return {
         "basket_id": basket.address,

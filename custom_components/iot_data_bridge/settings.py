@@ -27,7 +27,7 @@ from .devices.topics import SiteTopics
 
 @dataclass(frozen=True, slots=True)
 class SiteSettings:
-    """What a site reads and how it behaves; `command_expiry` in seconds."""
+    """The topics and options of a site; `command_expiry` in seconds."""
 
     topics: SiteTopics
     currency: Currency

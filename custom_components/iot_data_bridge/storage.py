@@ -1,4 +1,4 @@
-"""What a site keeps over restarts, since nothing on a basket's wire is retained."""
+"""The storage of a site: a basket's messages are not retained."""
 
 from typing import TypedDict
 
@@ -13,7 +13,7 @@ VERSION = 1
 
 
 class StoredSite(TypedDict):
-    """The day's figures, and the devices of each family with their last state."""
+    """The day's figures, and the devices of each collection with their last state."""
 
     site: JsonObject
     baskets: list[JsonObject]
@@ -31,8 +31,8 @@ def price_list_store(hass: HomeAssistant, entry_id: str) -> Store[list[JsonObjec
     return Store(hass, VERSION, f"{DOMAIN}.{entry_id}.products")
 
 
-async def async_forget_stored(hass: HomeAssistant, entry_id: str, keys: frozenset[str]) -> None:
-    """Delete devices from what a site kept that is not loaded."""
+async def async_remove_stored_devices(hass: HomeAssistant, entry_id: str, keys: frozenset[str]) -> None:
+    """Delete devices from the storage of a site that is not loaded."""
     store = site_store(hass, entry_id)
     if (stored := await store.async_load()) is None:
         return
@@ -50,6 +50,6 @@ async def async_forget_stored(hass: HomeAssistant, entry_id: str, keys: frozense
 
 
 async def async_remove_storage(hass: HomeAssistant, entry_id: str) -> None:
-    """Delete all that a site kept."""
+    """Delete the stored data of a site."""
     await site_store(hass, entry_id).async_remove()
     await price_list_store(hass, entry_id).async_remove()

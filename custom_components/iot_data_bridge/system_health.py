@@ -1,4 +1,4 @@
-"""What the system information page shows."""
+"""The section of the system information page."""
 
 from homeassistant.components import mqtt
 from homeassistant.components.system_health import SystemHealthRegistration

@@ -10,7 +10,7 @@ from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import DOMAIN
-from .entity import FactEntity
+from .entity import ValueEntity
 from .field_devices import BasketDevice, FieldDevice
 from .hub import Hub, SiteConfigEntry
 
@@ -32,7 +32,7 @@ async def async_setup_entry(
     hub.add_platform(async_add_entities, build)
 
 
-class ContentsList(FactEntity[int], TodoListEntity):
+class ContentsList(ValueEntity[int], TodoListEntity):
     """One line for each product: name and count, the line's price, and whether staff saw it."""
 
     _attr_supported_features = TodoListEntityFeature.UPDATE_TODO_ITEM
@@ -112,4 +112,4 @@ class ContentsList(FactEntity[int], TodoListEntity):
         if not unchanged or item.due is not None:
             raise ServiceValidationError(translation_domain=DOMAIN, translation_key="contents_are_read_only")
         self._device.basket.check(item.uid, item.status == TodoItemStatus.COMPLETED)
-        self._hub.baskets.touched(self._device)
+        self._hub.baskets.on_edited(self._device)

@@ -60,7 +60,7 @@ def device_id(hass: HomeAssistant, name: str) -> str:
 async def test_a_command_waits_until_we_can_hear_it(
     hass: HomeAssistant, site: MockConfigEntry, mqtt_mock: MqttMockHAClient
 ) -> None:
-    site.runtime_data.commander.lose()
+    site.runtime_data.commander.on_disconnect()
     starting = hass.async_create_task(act(hass, "start", device_id=device_id(hass, "Basket 1")), eager_start=True)
     await asyncio.sleep(0)
     assert sent(mqtt_mock) == []
@@ -411,7 +411,7 @@ class TestRunningTotal:
         say("basket/1/status", "start")
         await hass.async_block_till_done(wait_background_tasks=True)
         say("basket/1/update", '{"id":1,"list":{"MLON":1}}')
-        assert site.runtime_data.forget("basket:basket/1")
+        assert site.runtime_data.remove("basket:basket/1")
         await hass.async_block_till_done(wait_background_tasks=True)
         assert sent(mqtt_mock) == []
         # We would hear our own command, and take the basket for one that is there.

@@ -15,7 +15,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
-from custom_components.iot_data_bridge import basket_family
+from custom_components.iot_data_bridge import baskets
 from custom_components.iot_data_bridge.todo import TIMES
 
 from .conftest import Say, Show
@@ -335,7 +335,7 @@ async def test_no_state_is_written_that_did_not_change(
 async def test_a_large_site_enables_what_every_shop_needs(
     hass: HomeAssistant, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(basket_family, "MOST_FULL_BASKETS", 1)
+    monkeypatch.setattr(baskets, "MOST_FULL_BASKETS", 1)
     for number in (1, 2):
         say(f"basket/{number}/update", '{"list":{}}')
     await hass.async_block_till_done()
@@ -353,7 +353,7 @@ async def test_a_large_site_enables_what_every_shop_needs(
 async def test_invented_baskets_come_to_an_end(
     hass: HomeAssistant, say: Say, site: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(basket_family, "MOST_BASKETS", 1)
+    monkeypatch.setattr(baskets, "MOST_BASKETS", 1)
     for number in (1, 2):
         say(f"basket/{number}/update", '{"list":{}}')
         say(f"basket/{number}/status", "start")

@@ -16,7 +16,7 @@ from homeassistant.components.mqtt import ReceiveMessage
 from homeassistant.core import Event, EventStateChangedData, EventStateReportedData, HomeAssistant, callback
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
-from custom_components.iot_data_bridge.family import Handler
+from custom_components.iot_data_bridge.device_collection import Handler
 from custom_components.iot_data_bridge.hub import Hub
 
 PAYLOADS = int(os.environ.get("IOT_DATA_BRIDGE_PAYLOADS", "20000"))

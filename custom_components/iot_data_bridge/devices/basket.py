@@ -1,4 +1,4 @@
-"""A smart basket as its messages tell it: contents, session, money, and what happened."""
+"""The model of a smart basket: contents, session, money and events."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,16 +20,16 @@ from .basket_messages import (
 from .json_values import JsonObject, JsonValue, to_count, to_decimal
 from .products import PriceList
 
-# How long whoever shows totals (we, an automation, another server) may take to follow a change until a shown total that
-# differs is a fault and not just the wire.
-SETTLING = timedelta(seconds=10)
+# After a change of the contents, the next total (of this site, an automation, another server) is due within this time;
+# until then a shown total that differs is no problem.
+TOTAL_GRACE = timedelta(seconds=10)
 # How long after an `end` an update may still come from before it: a basket polls until the command has reached it, and
 # the broker sends commands and updates to us in no common order.
-STRAGGLING = timedelta(seconds=10)
+LATE_UPDATE = timedelta(seconds=10)
 
 
 class EventKind(StrEnum):
-    """What can happen to a basket."""
+    """The kinds of events of a basket."""
 
     SESSION_STARTED = "session_started"
     SESSION_ENDED = "session_ended"
@@ -40,7 +40,7 @@ class EventKind(StrEnum):
 
 
 class Problem(StrEnum):
-    """Why a basket needs somebody's attention, the most urgent first."""
+    """The reasons of a basket's problem, the most urgent first."""
 
     ITEMS_WITHOUT_SESSION = "items_without_session"
     UNKNOWN_PRODUCT = "unknown_product"
@@ -51,7 +51,7 @@ class Problem(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BasketEvent:
-    """Something that happened; `price` is the price of all `count` pieces, None when a product of them has none."""
+    """An event of a basket; `price` is the price of all `count` pieces, None when a product of them has none."""
 
     kind: EventKind
     count: int
@@ -61,7 +61,7 @@ class BasketEvent:
 
 @dataclass(frozen=True, slots=True)
 class BasketRules:
-    """What the shop wants.
+    """The options of a site that concern its baskets.
 
     Attributes:
         silence: after how long without a message an active basket is a problem; None for never.
@@ -74,9 +74,9 @@ class BasketRules:
 
 @dataclass(slots=True)
 class Basket:
-    """One basket. The methods take messages in the order of the wire and return what happened.
+    """One basket. The methods apply messages in the order of their arrival and return the events.
 
-    Contents are what the last snapshot said: controllers do not repeat it, so it is kept over sessions and restarts.
+    Contents are those of the last snapshot: controllers do not repeat it, so it is kept over sessions and restarts.
     """
 
     root: str
@@ -92,17 +92,17 @@ class Basket:
     shown_total: Decimal | None = None
     budget: Decimal | None = None
     silent: bool = False
-    # What a session leaves behind was paid for, or put back; what changes without one was seen by nobody.
+    # Items left by a session were paid for or put back; a change outside a session was seen by no server.
     moved_without_session: bool = False
-    # Of this run only: while nobody listened, nothing could be late.
-    settling_until: datetime | None = field(default=None, compare=False)
+    # Not stored: without a subscription nothing can be late.
+    total_due: datetime | None = field(default=None, compare=False)
     session_ended: datetime | None = field(default=None, compare=False)
-    # What follows from the above, kept because every entity reads it.
+    # Derived from the fields above; stored because every entity reads them.
     items: int = 0
     total: Decimal | None = Decimal(0)
     priced: Decimal = Decimal(0)
     unknown: tuple[str, ...] = ()
-    # Counts the changes of what the basket's list shows: contents, prices, ticks.
+    # Counts the changes of the lines of the basket's list: contents, prices, ticks.
     revision: int = 0
 
     @property
@@ -112,7 +112,7 @@ class Basket:
 
     @property
     def name(self) -> str:
-        """Return what tells the basket from its neighbours: the root without its first level."""
+        """Return the name of the basket: its root without the first level."""
         return " ".join(self.root.split("/")[1:]) or self.root
 
     @property
@@ -122,14 +122,14 @@ class Basket:
 
     @property
     def over_budget(self) -> bool:
-        """Tell whether what is in the basket costs more than the budget; products without a price cost nothing here."""
+        """Tell whether the contents cost more than the budget; products without a price cost nothing here."""
         return self.budget is not None and self.priced > self.budget
 
     @property
     def total_differs(self) -> bool:
         """Tell whether the basket shows another total than the one computed from its contents."""
         return (
-            self.settling_until is None
+            self.total_due is None
             and self.shown_total is not None
             and self.total is not None
             and self.shown_total != self.total
@@ -137,7 +137,7 @@ class Basket:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Return what is wrong, the most urgent first."""
+        """Return the current problems, the most urgent first."""
         if (
             not (self.unknown or self.silent or self.details)
             and self.shown_total is None
@@ -158,8 +158,8 @@ class Basket:
         return tuple(found)
 
     def apply_update(self, update: BasketUpdate, now: datetime) -> tuple[BasketEvent, ...]:
-        """Take a snapshot of the contents and what else the basket tells."""
-        self._heard(now)
+        """Apply a snapshot of the contents and the details."""
+        self._mark_active(now)
         self.online = True
         self._describe(update)
         contents = update.contents
@@ -172,18 +172,18 @@ class Basket:
         if self.checked:
             # Ticked means seen by staff: a piece that came since was not.
             self.checked = {code for code in self.checked if code in contents and contents[code] <= before.get(code, 0)}
-        self._settle(now, differed)
+        self._expect_total(now, differed)
         return events
 
-    def recall(self, update: BasketUpdate) -> None:
-        """Take a snapshot that was left retained: it says how things were, and not that the basket did something."""
+    def apply_retained(self, update: BasketUpdate) -> None:
+        """Apply a retained snapshot: it is the state of an unknown time, not an activity of the basket."""
         self._describe(update)
         if update.contents is not None:
             self.contents = update.contents
             self._price()
 
     def apply_command(self, command: BasketCommand, now: datetime) -> tuple[BasketEvent, ...]:
-        """Take a command that some server gave the basket, ours or another's."""
+        """Apply a command of this or another server."""
         match command.kind:
             case CommandKind.START:
                 return self._start(now)
@@ -193,28 +193,28 @@ class Basket:
                 return self._show(command)
 
     def apply_availability(self, online: bool, now: datetime) -> None:
-        """Take the controller's last will, or its word that it is back."""
+        """Apply the controller's last will or birth message."""
         self.online = online
         if online:
-            self._heard(now)
+            self._mark_active(now)
 
-    def pass_time(self, now: datetime, listening_since: datetime | None) -> bool:
-        """Notice what only a clock tells: silence, a running total that did not arrive. Return whether that changed.
+    def check_timeouts(self, now: datetime, subscribed_since: datetime | None) -> bool:
+        """Apply timeouts: silence, a total that is overdue. Return whether anything changed.
 
-        `listening_since` is since when the basket would have been heard without a gap, None while it would not be.
+        `subscribed_since` is the beginning of the current gapless subscription, None without one.
         """
-        before = self.silent, self.settling_until
-        self.silent = self._is_silent(now, listening_since)
-        if self.settling_until is not None and now >= self.settling_until:
-            self.settling_until = None
-        return before != (self.silent, self.settling_until)
+        before = self.silent, self.total_due
+        self.silent = self._is_silent(now, subscribed_since)
+        if self.total_due is not None and now >= self.total_due:
+            self.total_due = None
+        return before != (self.silent, self.total_due)
 
     def reprice(self, now: datetime) -> None:
         """Compute the money anew after the price list changed."""
         before, differed = self.total, self.total_differs
         self._price()
         if self.total != before:
-            self._settle(now, differed)
+            self._expect_total(now, differed)
 
     def check(self, code: str, checked: bool) -> None:
         """Tick a product off as seen by staff, or take that back.
@@ -231,38 +231,38 @@ class Basket:
             self.checked.discard(code)
 
     def line_price(self, code: str) -> Decimal | None:
-        """Return what all pieces of a product in the basket cost together."""
+        """Return the price of all pieces of a product in the basket."""
         unit = self.prices.unit_price(code)
         return None if unit is None else unit * self.contents.get(code, 0)
 
-    def _is_silent(self, now: datetime, listening_since: datetime | None) -> bool:
+    def _is_silent(self, now: datetime, subscribed_since: datetime | None) -> bool:
         started, silence = self.session_started, self.rules.silence
-        if started is None or silence is None or listening_since is None:
+        if started is None or silence is None or subscribed_since is None:
             return False
-        return now - max(started, self.last_activity or started, listening_since) > silence
+        return now - max(started, self.last_activity or started, subscribed_since) > silence
 
     def _in_session(self, now: datetime) -> bool:
         """Tell whether an update that arrives now can be of a session, of the one that just ended too."""
-        return self.active or (self.session_ended is not None and now - self.session_ended <= STRAGGLING)
+        return self.active or (self.session_ended is not None and now - self.session_ended <= LATE_UPDATE)
 
-    def _settle(self, now: datetime, differed: bool) -> None:
-        """Give a total that was right until now the time to follow; further changes give it no more."""
+    def _expect_total(self, now: datetime, differed: bool) -> None:
+        """Start the grace time of the next total if the shown one was right; further changes do not extend it."""
         if differed or self.shown_total is None:
             return
         if self.shown_total == self.total:
-            self.settling_until = None
-        elif self.settling_until is None:
-            self.settling_until = now + SETTLING
+            self.total_due = None
+        elif self.total_due is None:
+            self.total_due = now + TOTAL_GRACE
 
     def _describe(self, update: BasketUpdate) -> None:
         if update.basket_id is not None:
             self.basket_id = update.basket_id
         for detail, value in update.details.items():
-            # A detail that was never more than null is not there at all.
+            # A detail that was always null does not exist.
             if value is not None or detail in self.details:
                 self.details[detail] = value
 
-    def _heard(self, now: datetime) -> None:
+    def _mark_active(self, now: datetime) -> None:
         self.silent = False
         self.last_activity = now
 
@@ -272,7 +272,7 @@ class Basket:
         self.session_started = now.replace(microsecond=0)
         self.moved_without_session = False
         self.shown_total = None
-        self.settling_until = None
+        self.total_due = None
         if self.checked:
             self.checked.clear()
             self.revision += 1
@@ -284,7 +284,7 @@ class Basket:
         self.session_started = None
         self.session_ended = now
         self.shown_total = None
-        self.settling_until = None
+        self.total_due = None
         self.silent = False
         return (BasketEvent(EventKind.SESSION_ENDED, self.items, self.total),)
 
@@ -292,11 +292,11 @@ class Basket:
         # As the controller: ignored before a start, and when it is another basket's.
         if not self.active or not same_basket(command.basket_id, self.address):
             return ()
-        # What can be paid is what is shown; servers with binary floats send 10799.999999999998.
+        # Compared as the amount that can be paid; servers with binary floats send 10799.999999999998.
         shown = None if command.total_price is None else self.prices.currency.round(command.total_price)
         if shown == self.total:
-            # Any other may be of before the last change, with the right one behind it.
-            self.settling_until = None
+            # Any other total may be older than the last change, and the right one still under way.
+            self.total_due = None
         if shown == self.shown_total:
             return ()
         self.shown_total = shown
@@ -350,7 +350,7 @@ class Basket:
         return tuple(events)
 
     def as_json(self) -> JsonObject:
-        """Return what must survive a restart."""
+        """Return the state to store."""
         return {
             "root": self.root,
             "basket_id": self.basket_id,

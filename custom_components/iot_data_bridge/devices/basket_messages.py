@@ -1,4 +1,4 @@
-"""Every message of a smart basket: what it says, and what may be said to it.
+"""Every message of a smart basket: parsers of received ones, encoders of commands.
 
 A basket has a root topic. It publishes on `<root>/update` and, if it is ours, on `<root>/availability`; servers
 command it on `<root>/status`, despite that topic's name.
@@ -30,7 +30,7 @@ MOST_PIECES = 100_000
 
 
 class Detail(StrEnum):
-    """What a controller may tell besides its contents; the spellings in any case are in `_DETAIL_KEYS`."""
+    """The values of a controller besides its contents; the spellings in any case are in `_DETAIL_KEYS`."""
 
     WEIGHT = "weight"  # grams
     BATTERY = "battery"  # percent
@@ -60,7 +60,7 @@ _NO_ERROR = frozenset({"", "false", "none", "null", "ok"})
 
 @dataclass(frozen=True, slots=True)
 class BasketUpdate:
-    """What a basket reports: its id, a full snapshot of its contents (None when it says nothing of them), details."""
+    """A basket's update: its id, a full snapshot of its contents (None when the message has none), details."""
 
     basket_id: BasketId | None
     contents: dict[str, int] | None
@@ -68,7 +68,7 @@ class BasketUpdate:
 
 
 class CommandKind(StrEnum):
-    """What a server can tell a basket."""
+    """The kinds of commands."""
 
     START = "start"
     END = "end"
@@ -113,7 +113,7 @@ def parse_update(payload: bytes) -> BasketUpdate:
 
 
 def read_detail(detail: Detail, value: JsonValue) -> DetailValue:
-    """Return what a controller tells besides its contents, None when that is nothing."""
+    """Return the value of a detail, None for an empty one."""
     if detail in _NUMBERS:
         return to_float(value)
     return _error(value) if detail is Detail.ERROR else to_text(value)
@@ -149,7 +149,7 @@ def _contents(value: JsonValue) -> dict[str, int]:
 
 
 def _basket_id(value: JsonValue) -> BasketId | None:
-    # Nearly every id is a number, and what JSON reads as a whole number is never too long.
+    # Nearly every id is a number, and a whole number of JSON is never too long.
     if type(value) is int:
         return value
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":

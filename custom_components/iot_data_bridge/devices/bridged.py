@@ -86,7 +86,7 @@ class Catalog:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """How a bridge introduces itself."""
+    """The identity of a bridge."""
 
     bridge_id: str
     name: str
@@ -95,7 +95,7 @@ class Hello:
 
 @dataclass(slots=True)
 class Bridge:
-    """A bridge: whether it runs and what it said of itself last."""
+    """A bridge: its availability and its last hello."""
 
     bridge_id: str
     name: str
@@ -103,7 +103,7 @@ class Bridge:
     online: bool | None = None
 
     def as_json(self) -> JsonObject:
-        """Return what must survive a restart."""
+        """Return the state to store."""
         return {"bridge_id": self.bridge_id, "name": self.name, "version": self.version}
 
 
@@ -118,7 +118,7 @@ class BridgedDevice:
     values: dict[str, ObjectValue] = field(default_factory=dict)
 
     def describe(self, device: CatalogDevice) -> None:
-        """Take what the catalog says; values of objects that are gone go too, others are read anew by their type."""
+        """Apply a catalog entry; values of removed objects are dropped, others are read again by their type."""
         self.name = device.name
         self.objects = device.objects
         self.values = {
@@ -133,7 +133,7 @@ class BridgedDevice:
                 self.values[name] = described.read(value)
 
     def as_json(self) -> JsonObject:
-        """Return what must survive a restart."""
+        """Return the state to store."""
         objects: list[JsonValue] = [
             {
                 "object": described.name,

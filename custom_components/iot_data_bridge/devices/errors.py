@@ -1,4 +1,4 @@
-"""What the devices' parsers refuse."""
+"""The error of messages that cannot be read."""
 
 
 class MalformedMessageError(ValueError):

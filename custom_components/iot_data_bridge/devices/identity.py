@@ -1,4 +1,4 @@
-"""The key of a device, made of what the wire calls it: it identifies the device in storage and in the registries."""
+"""Keys of devices, made of their names on the wire; they identify devices in storage and in the registries."""
 
 from .topics import SiteTopics
 

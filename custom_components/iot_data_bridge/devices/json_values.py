@@ -9,7 +9,7 @@ from .errors import MalformedMessageError
 type JsonValue = str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None
 type JsonObject = dict[str, JsonValue]
 
-# Far above what a shop sells or a sensor says, and far below what makes exact arithmetic slow.
+# Far above a shop's amounts and a sensor's values, and far below the size that makes exact arithmetic slow.
 LARGEST_NUMBER = Decimal(10) ** 15
 LONGEST_NUMBER = 40
 
@@ -38,7 +38,7 @@ def to_decimal(value: JsonValue) -> Decimal | None:
     """Return a JSON number, or text that holds one, as the decimal its writer wrote; None when it is no sane number."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    # The shortest text that is the same float is what stood in the message.
+    # The shortest text of a float is its spelling in the message.
     text = value.strip() if isinstance(value, str) else repr(value)
     if not text or len(text) > LONGEST_NUMBER:
         return None
@@ -76,7 +76,7 @@ def to_json_text(value: JsonValue) -> str | None:
 
 
 def to_text(value: JsonValue, longest: int = 255) -> str | None:
-    """Return a text, or a number as its text, cut to what a state holds; None for nothing, no text or a container."""
+    """Return a text, or a number as its text, cut to the longest state; None for an empty text, null or a container."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     text = str(value).strip()

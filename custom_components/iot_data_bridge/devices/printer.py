@@ -11,7 +11,7 @@ SILENCE = timedelta(seconds=30)
 
 
 class PrinterState(StrEnum):
-    """What the printer does; whether it can be reached is another question."""
+    """The state of the printer's job, independent of its link."""
 
     IDLE = "idle"
     PRINTING = "printing"
@@ -22,7 +22,7 @@ class PrinterState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PrinterReport:
-    """What one message says; a `full` one says all, so that what it lacks is not there any more.
+    """The content of one message; a `full` one replaces every value, a missing value by None.
 
     Progress in percent, temperatures in degrees Celsius.
     """
@@ -65,14 +65,14 @@ class Printer:
             self.bed_temperature = _rounded(report.bed_temperature)
             self.bed_target = report.bed_target
 
-    def pass_time(self, now: datetime) -> bool:
-        """Notice silence, which is all that tells a switched-off printer. Return whether that changed."""
+    def check_timeouts(self, now: datetime) -> bool:
+        """Apply the silence timeout, the only sign of a switched-off printer. Return whether anything changed."""
         before = self.online
         self.online = self.last_message is not None and now - self.last_message < SILENCE
         return before != self.online
 
     def as_json(self) -> JsonObject:
-        """Return what must survive a restart."""
+        """Return the state to store."""
         return {
             "uuid": self.uuid,
             "state": self.state,
@@ -86,7 +86,7 @@ class Printer:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, JsonValue]) -> Printer:
-        """Restore a printer, disconnected until it speaks.
+        """Restore a printer, disconnected until its next message.
 
         Raises:
             KeyError: the stored form has no uuid.

@@ -11,7 +11,7 @@ from .json_values import JsonObject, JsonValue, to_count, to_decimal
 
 @dataclass(slots=True)
 class Site:
-    """What the shop owner asks first: `summarise` counts the baskets, `count_event` and `turn_day` keep the day."""
+    """The sums of a shop: `summarise` counts the baskets, `count_event` and `turn_day` keep the day's figures."""
 
     day: date
     baskets_in_use: int = 0
@@ -22,7 +22,7 @@ class Site:
     revenue_today: Decimal = Decimal(0)
 
     def summarise(self, baskets: Iterable[Basket]) -> None:
-        """Count the baskets. Out on the floor is what lies in baskets that are in use; it is worth what has a price."""
+        """Count the baskets, and the items and their priced value in baskets that are in use."""
         in_use = idle = items = 0
         value = Decimal(0)
         for basket in baskets:
@@ -38,7 +38,7 @@ class Site:
         self.value_on_the_floor = value
 
     def count_event(self, event: BasketEvent, shown_total: Decimal | None) -> None:
-        """Count sessions begun, and as revenue what a session ended with: the computed total, else the last one shown.
+        """Count started sessions; add the total of an ended one, the computed or the last shown, to the revenue.
 
         The wire does not tell a checkout from a cancelled session: both are `end`.
         """
@@ -55,7 +55,7 @@ class Site:
             self.revenue_today = Decimal(0)
 
     def as_json(self) -> JsonObject:
-        """Return what must survive a restart."""
+        """Return the state to store."""
         return {"day": self.day.isoformat(), "sessions": self.sessions_today, "revenue": str(self.revenue_today)}
 
     def restore(self, stored: JsonValue) -> None:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Channel(StrEnum):
-    """What a subscription carries."""
+    """The kind of message of a subscription."""
 
     BASKET_UPDATE = "basket_update"
     BASKET_COMMAND = "basket_command"
@@ -20,7 +20,7 @@ class Channel(StrEnum):
 
 BASKET_SUFFIXES = {
     Channel.BASKET_UPDATE: "/update",
-    Channel.BASKET_COMMAND: "/status",  # despite its name: what servers tell the basket
+    Channel.BASKET_COMMAND: "/status",  # despite its name: commands of servers to the basket
     Channel.BASKET_AVAILABILITY: "/availability",
 }
 FACTOR_STATUS_PREFIX = "octoprint/status/"
@@ -43,7 +43,7 @@ class SiteTopics:
     bridge_id: str
 
     def filters(self) -> dict[str, Channel]:
-        """Return the topic filters to subscribe to and what each carries."""
+        """Return the topic filters to subscribe to, with the channel of each."""
         found = {root + suffix: channel for root in self.basket_roots for channel, suffix in BASKET_SUFFIXES.items()}
         if self.printers:
             found[f"{FACTOR_STATUS_PREFIX}+"] = Channel.FACTOR_STATUS

@@ -74,7 +74,7 @@ def test_the_same_snapshot_again_tells_nothing(basket: Basket) -> None:
 
 
 def test_a_snapshot_that_was_left_behind_says_how_things_were_and_not_that_something_happened(basket: Basket) -> None:
-    basket.recall(BasketUpdate(7, {"MLON": 2}, {Detail.BATTERY: 80.0}))
+    basket.apply_retained(BasketUpdate(7, {"MLON": 2}, {Detail.BATTERY: 80.0}))
     assert (basket.contents, basket.items, basket.basket_id, basket.details) == ({"MLON": 2}, 2, 7, {"battery": 80.0})
     assert (online(basket), basket.last_activity, problems(basket)) == (None, None, ())
 
@@ -155,8 +155,8 @@ def test_a_shown_total_that_differs_is_a_problem_if_nobody_shows_another(basket:
     basket.apply_update(update(MLON=2), NOON)
     # Whoever shows totals, we, an automation or another server, learned of the change just now as well.
     assert problems(basket) == ()
-    assert not basket.pass_time(NOON + 5 * SECOND, LONG_AGO)
-    assert basket.pass_time(NOON + 11 * SECOND, LONG_AGO)
+    assert not basket.check_timeouts(NOON + 5 * SECOND, LONG_AGO)
+    assert basket.check_timeouts(NOON + 11 * SECOND, LONG_AGO)
     assert problems(basket) == (Problem.TOTAL_DIFFERS,)
     basket.apply_update(update(MLON=3), NOON + 12 * SECOND)  # a total that is wrong already gets no new chance
     assert problems(basket) == (Problem.TOTAL_DIFFERS,)
@@ -195,7 +195,7 @@ def test_a_total_that_the_next_update_overtook_is_no_problem(basket: Basket) -> 
     basket.apply_command(total(10800), NOON)
     assert problems(basket) == ()
     basket.apply_command(total(21600), NOON)
-    assert not basket.pass_time(NOON + 11 * SECOND, LONG_AGO)
+    assert not basket.check_timeouts(NOON + 11 * SECOND, LONG_AGO)
     assert problems(basket) == ()
 
 
@@ -204,7 +204,7 @@ def test_a_total_that_never_comes_is_a_problem_however_busy_the_basket_is(basket
     basket.apply_command(total(0), NOON)
     for second in range(1, 12):
         basket.apply_update(update(MLON=second), NOON + second * SECOND)
-    basket.pass_time(NOON + 11 * SECOND, LONG_AGO)
+    basket.check_timeouts(NOON + 11 * SECOND, LONG_AGO)
     assert problems(basket) == (Problem.TOTAL_DIFFERS,)
 
 
@@ -214,7 +214,7 @@ def test_what_is_taken_back_needs_no_other_total(basket: Basket) -> None:
     basket.apply_update(update(MLON=1), NOON)
     basket.apply_update(update(), NOON + SECOND)
     basket.apply_update(update(MLON=1), NOON + 9 * SECOND)
-    basket.pass_time(NOON + 11 * SECOND, LONG_AGO)
+    basket.check_timeouts(NOON + 11 * SECOND, LONG_AGO)
     assert problems(basket) == ()
 
 
@@ -225,23 +225,23 @@ def test_a_total_has_a_moment_to_follow_a_price(basket: Basket, prices: PriceLis
     prices.replace([Product("MLON", "Melon", Decimal(500))])
     basket.reprice(NOON)
     assert problems(basket) == ()
-    basket.pass_time(NOON + 11 * SECOND, LONG_AGO)
+    basket.check_timeouts(NOON + 11 * SECOND, LONG_AGO)
     assert problems(basket) == (Problem.TOTAL_DIFFERS,)
 
 
 def test_silence_is_counted_from_when_somebody_listens(basket: Basket) -> None:
     basket.apply_command(START, NOON)
     opening = NOON + timedelta(hours=9)
-    assert not basket.pass_time(opening + timedelta(minutes=15), opening)
-    assert not basket.pass_time(opening + timedelta(minutes=15), None)  # nobody listens
-    assert basket.pass_time(opening + timedelta(minutes=16), opening)
+    assert not basket.check_timeouts(opening + timedelta(minutes=15), opening)
+    assert not basket.check_timeouts(opening + timedelta(minutes=15), None)  # nobody listens
+    assert basket.check_timeouts(opening + timedelta(minutes=16), opening)
     assert problems(basket) == (Problem.SILENT,)
 
 
 def test_silence_of_an_active_basket_is_a_problem_until_it_speaks(basket: Basket) -> None:
     basket.apply_command(START, NOON)
-    assert not basket.pass_time(NOON + timedelta(minutes=14), LONG_AGO)
-    assert basket.pass_time(NOON + timedelta(minutes=16), LONG_AGO)
+    assert not basket.check_timeouts(NOON + timedelta(minutes=14), LONG_AGO)
+    assert basket.check_timeouts(NOON + timedelta(minutes=16), LONG_AGO)
     assert problems(basket) == (Problem.SILENT,)
     basket.apply_update(update(), NOON + timedelta(minutes=17))
     assert problems(basket) == ()
@@ -249,7 +249,7 @@ def test_silence_of_an_active_basket_is_a_problem_until_it_speaks(basket: Basket
 
 def test_silence_of_an_idle_basket_is_no_problem(basket: Basket) -> None:
     basket.apply_update(update(), NOON)
-    assert not basket.pass_time(NOON + timedelta(days=9), LONG_AGO)
+    assert not basket.check_timeouts(NOON + timedelta(days=9), LONG_AGO)
 
 
 def test_an_error_of_the_controller_is_a_problem(basket: Basket) -> None:

@@ -79,8 +79,8 @@ def test_progress_stays_within_its_scale() -> None:
 def test_thirty_seconds_of_silence_are_a_disconnected_printer() -> None:
     printer = Printer("u")
     printer.apply(PrinterReport(PrinterState.IDLE), NOON)
-    assert not printer.pass_time(NOON + timedelta(seconds=29))
-    assert printer.pass_time(NOON + timedelta(seconds=30))
+    assert not printer.check_timeouts(NOON + timedelta(seconds=29))
+    assert printer.check_timeouts(NOON + timedelta(seconds=30))
     assert not printer.online
 
 

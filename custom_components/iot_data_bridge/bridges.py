@@ -1,4 +1,4 @@
-"""Bridges and the devices behind them, which come and go with the bridge's catalog."""
+"""Bridges, and the bridged devices that their catalogs list."""
 
 from collections.abc import Iterable, Sequence
 from typing import override
@@ -10,6 +10,7 @@ from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers import entity_registry as er
 
 from .const import DOMAIN
+from .device_collection import DeviceCollection, Handler, SiteContext, payload_of
 from .devices.basket_messages import parse_availability
 from .devices.bridged import (
     Bridge,
@@ -25,7 +26,6 @@ from .devices.identity import bridged_key
 from .devices.json_values import JsonObject
 from .devices.topics import Channel
 from .entity import unique_id
-from .family import DeviceFamily, Handler, House, raw
 from .field_devices import BridgeDevice, BridgedFieldDevice, FieldDevice
 
 _BRIDGE_LEVEL = 1
@@ -33,17 +33,17 @@ _DEVICE_LEVEL = 3
 _OBJECT_PLATFORMS = (Platform.SENSOR, Platform.BINARY_SENSOR)
 
 
-class BridgeFamily(DeviceFamily):
+class Bridges(DeviceCollection):
     """The bridges of a site by their ids, and the devices behind them by their keys."""
 
-    def __init__(self, house: House) -> None:
-        super().__init__(house)
-        self.bridges: dict[str, BridgeDevice] = {}
-        self.bridged: dict[str, BridgedFieldDevice] = {}
+    def __init__(self, context: SiteContext) -> None:
+        super().__init__(context)
+        self.by_id: dict[str, BridgeDevice] = {}
+        self.bridged_devices: dict[str, BridgedFieldDevice] = {}
 
     @override
     def devices(self) -> Iterable[FieldDevice]:
-        return (*self.bridges.values(), *self.bridged.values())
+        return (*self.by_id.values(), *self.bridged_devices.values())
 
     @override
     def handlers(self) -> dict[Channel, Handler]:
@@ -71,132 +71,134 @@ class BridgeFamily(DeviceFamily):
         return [
             {
                 **bridge.bridge.as_json(),
-                "devices": [device.device.as_json() for device in self.bridged.values() if device.bridge is bridge],
+                "devices": [
+                    device.device.as_json() for device in self.bridged_devices.values() if device.bridge is bridge
+                ],
             }
-            for bridge in self.bridges.values()
+            for bridge in self.by_id.values()
         ]
 
     @override
-    def forget(self, key: str) -> bool:
-        if self.bridged.pop(key, None) is not None:
+    def remove(self, key: str) -> bool:
+        if self.bridged_devices.pop(key, None) is not None:
             return True
-        bridge = next((bridge for bridge in self.bridges.values() if bridge.key == key), None)
+        bridge = next((bridge for bridge in self.by_id.values() if bridge.key == key), None)
         if bridge is None:
             return False
-        for bridged in [device for device in self.bridged.values() if device.bridge is bridge]:
+        for bridged in [device for device in self.bridged_devices.values() if device.bridge is bridge]:
             self._remove_bridged(bridged)
-        del self.bridges[bridge.bridge.bridge_id]
+        del self.by_id[bridge.bridge.bridge_id]
         return True
 
     @override
-    def reach(self, connected: bool) -> None:
-        for bridge in self.bridges.values():
-            bridge.reach(connected)
-            self._reach_bridged(bridge)
+    def set_connected(self, connected: bool) -> None:
+        for bridge in self.by_id.values():
+            bridge.set_connected(connected)
+            self._update_bridged(bridge)
 
     @callback
     def _on_availability(self, message: ReceiveMessage) -> None:
         try:
-            online = parse_availability(raw(message))
+            online = parse_availability(payload_of(message))
         except MalformedMessageError as error:
-            self._house.refuse(Channel.BRIDGE_AVAILABILITY, message, error)
+            self._context.refuse(Channel.BRIDGE_AVAILABILITY, message, error)
             return
         bridge_id = message.topic.split("/")[_BRIDGE_LEVEL]
-        if online is None and bridge_id not in self.bridges:
+        if online is None and bridge_id not in self.by_id:
             return
         device = self._bridge(bridge_id)
         device.bridge.online = online
         device.refresh()
-        self._reach_bridged(device)
+        self._update_bridged(device)
 
     @callback
     def _on_hello(self, message: ReceiveMessage) -> None:
         if not message.payload:
             return
         try:
-            hello = parse_hello(raw(message))
+            hello = parse_hello(payload_of(message))
         except MalformedMessageError as error:
-            self._house.refuse(Channel.BRIDGE_HELLO, message, error)
+            self._context.refuse(Channel.BRIDGE_HELLO, message, error)
             return
         device = self._bridge(message.topic.split("/")[_BRIDGE_LEVEL])
-        if device.introduce(hello):
-            self._house.register(device)
-            self._house.save_soon()
+        if device.apply_hello(hello):
+            self._context.register(device)
+            self._context.save_soon()
 
     @callback
     def _on_catalog(self, message: ReceiveMessage) -> None:
         if not message.payload:
             return
         try:
-            catalog = parse_catalog(raw(message))
+            catalog = parse_catalog(payload_of(message))
         except MalformedMessageError as error:
-            self._house.refuse(Channel.BRIDGE_CATALOG, message, error)
+            self._context.refuse(Channel.BRIDGE_CATALOG, message, error)
             return
         bridge = self._bridge(message.topic.split("/")[_BRIDGE_LEVEL])
         listed = {
             bridged_key(bridge.bridge.bridge_id, device_id): found for device_id, found in catalog.devices.items()
         }
-        for device in [device for device in self.bridged.values() if device.bridge is bridge]:
+        for device in [device for device in self.bridged_devices.values() if device.bridge is bridge]:
             if device.key not in listed:
                 self._remove_bridged(device)
         for key, described in listed.items():
-            known = self.bridged.get(key)
+            known = self.bridged_devices.get(key)
             if known is None:
                 known = self._add_bridged(bridge, described)
                 # A device without objects has no entity that would bring it into the registry.
-                self._house.register(known)
+                self._context.register(known)
             else:
                 self._describe(known, described)
-            self._house.build(known)
+            self._context.build(known)
             known.refresh()
-        self._house.save_soon()
+        self._context.save_soon()
 
     @callback
     def _on_state(self, message: ReceiveMessage) -> None:
         if not message.payload:
             return
         levels = message.topic.split("/")
-        device = self.bridged.get(bridged_key(levels[_BRIDGE_LEVEL], levels[_DEVICE_LEVEL]))
+        device = self.bridged_devices.get(bridged_key(levels[_BRIDGE_LEVEL], levels[_DEVICE_LEVEL]))
         if device is None:
             # The catalog is retained too and comes first; a state without it describes nothing.
-            self._house.refuse(Channel.BRIDGE_STATE, message, MalformedMessageError("not_in_catalog"))
+            self._context.refuse(Channel.BRIDGE_STATE, message, MalformedMessageError("not_in_catalog"))
             return
         try:
-            values = parse_state(raw(message))
+            values = parse_state(payload_of(message))
         except MalformedMessageError as error:
-            self._house.refuse(Channel.BRIDGE_STATE, message, error)
+            self._context.refuse(Channel.BRIDGE_STATE, message, error)
             return
         device.device.apply(values)
         device.refresh()
-        self._house.save_soon()
+        self._context.save_soon()
 
     def _bridge(self, bridge_id: str) -> BridgeDevice:
-        device = self.bridges.get(bridge_id)
+        device = self.by_id.get(bridge_id)
         if device is None:
             device = self._add(Bridge(bridge_id, bridge_id))
-            self._house.build(device)
-            self._house.save_soon()
+            self._context.build(device)
+            self._context.save_soon()
         return device
 
     def _add(self, bridge: Bridge) -> BridgeDevice:
-        device = BridgeDevice(bridge, self._house.site_device_id)
-        device.reachable = self._house.connected
-        self.bridges[bridge.bridge_id] = device
+        device = BridgeDevice(bridge, self._context.site_device_id)
+        device.connected = self._context.connected
+        self.by_id[bridge.bridge_id] = device
         return device
 
     def _add_bridged(self, bridge: BridgeDevice, described: CatalogDevice) -> BridgedFieldDevice:
         model = BridgedDevice(bridge.bridge, described.device_id, described.name, described.objects)
-        device = BridgedFieldDevice(model, bridge, self._house.register(bridge))
-        device.reachable = self._reachable(bridge)
-        self.bridged[device.key] = device
+        device = BridgedFieldDevice(model, bridge, self._context.register(bridge))
+        device.connected = self._connected(bridge)
+        self.bridged_devices[device.key] = device
         return device
 
     def _describe(self, known: BridgedFieldDevice, described: CatalogDevice) -> None:
-        """Take what a new catalog says of a device that there is, and drop the entities of what is gone."""
+        """Apply a new catalog entry to a known device, and remove the entities of objects that are gone."""
         model = known.device
         if (model.objects, model.name) == (described.objects, described.name):
             return
-        entities = er.async_get(self._house.hass)
+        entities = er.async_get(self._context.hass)
         for name, before in model.objects.items():
             now = described.objects.get(name)
             if now is not None and (now.is_boolean == before.is_boolean):
@@ -207,19 +209,19 @@ class BridgeFamily(DeviceFamily):
                     entities.async_remove(entity_id)
         model.describe(described)
         known.info["name"] = described.name
-        self._house.register(known)
+        self._context.register(known)
 
-    def _reachable(self, bridge: BridgeDevice) -> bool:
-        return self._house.connected and bridge.bridge.online is not False
+    def _connected(self, bridge: BridgeDevice) -> bool:
+        return self._context.connected and bridge.bridge.online is not False
 
-    def _reach_bridged(self, bridge: BridgeDevice) -> None:
-        for device in self.bridged.values():
+    def _update_bridged(self, bridge: BridgeDevice) -> None:
+        for device in self.bridged_devices.values():
             if device.bridge is bridge:
-                device.reach(self._reachable(bridge))
+                device.set_connected(self._connected(bridge))
 
     def _remove_bridged(self, device: BridgedFieldDevice) -> None:
-        del self.bridged[device.key]
-        registry = dr.async_get(self._house.hass)
-        entry = registry.async_get_device_by_identifier((DOMAIN, device.key), self._house.entry_id)
+        del self.bridged_devices[device.key]
+        registry = dr.async_get(self._context.hass)
+        entry = registry.async_get_device_by_identifier((DOMAIN, device.key), self._context.entry_id)
         if entry is not None:
             registry.async_remove_device(entry.id)

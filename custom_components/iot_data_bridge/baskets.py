@@ -1,4 +1,4 @@
-"""Baskets: their updates, the commands that any server gives them, and what follows for the site."""
+"""Baskets: their updates, the commands of every server, and the sums of the site."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -10,13 +10,13 @@ from homeassistant.helpers.event import async_call_later
 from homeassistant.util import dt as dt_util
 
 from .commands import BasketCommander
+from .device_collection import DeviceCollection, Handler, SiteContext, payload_of
 from .devices.basket import Basket, BasketEvent
 from .devices.basket_messages import BasketUpdate, CommandKind, parse_availability, parse_command, parse_update
 from .devices.errors import MalformedMessageError
 from .devices.json_values import JsonObject
 from .devices.products import PriceList
 from .devices.topics import BASKET_SUFFIXES, Channel
-from .family import DeviceFamily, Handler, House, raw
 from .field_devices import BasketDevice, SiteDevice
 from .repairs import PriceListIssue
 from .settings import SiteSettings
@@ -26,7 +26,7 @@ SITE_SECONDS = 1.0
 # Home Assistant enables at most 10,000 entities of one entry. A basket has 15; from here on new ones have the 9 that
 # every shop needs, which leaves room for 1,000 baskets, and the user can enable the others.
 MOST_FULL_BASKETS = 150
-# A publisher that invents roots must not fill the registries; more baskets than this have no enabled entities anyway.
+# Invented roots must not fill the registries; more baskets than this have no enabled entities anyway.
 MOST_BASKETS = 2000
 
 _UPDATE_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_UPDATE])
@@ -34,12 +34,12 @@ _COMMAND_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_COMMAND])
 _AVAILABILITY_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_AVAILABILITY])
 
 
-class BasketFamily(DeviceFamily):
+class Baskets(DeviceCollection):
     """The baskets of a site, by their root topics."""
 
     def __init__(
         self,
-        house: House,
+        context: SiteContext,
         *,
         settings: SiteSettings,
         prices: PriceList,
@@ -47,7 +47,7 @@ class BasketFamily(DeviceFamily):
         site: SiteDevice,
         issue: PriceListIssue,
     ) -> None:
-        super().__init__(house)
+        super().__init__(context)
         self._settings = settings
         self._running_total = settings.rules.running_total
         self._prices = prices
@@ -80,44 +80,44 @@ class BasketFamily(DeviceFamily):
         return [device.basket.as_json() for device in self.by_root.values()]
 
     @override
-    def forget(self, key: str) -> bool:
+    def remove(self, key: str) -> bool:
         device = next((device for device in self.by_root.values() if device.key == key), None)
         if device is None:
             return False
         del self.by_root[device.basket.root]
-        self._commander.forgive_total(device)
+        self._commander.discard_total(device)
         self._count_soon()
         return True
 
     @override
-    def pass_time(self, now: datetime) -> None:
-        listening_since = self._house.listening_since
+    def check_timeouts(self, now: datetime) -> None:
+        subscribed_since = self._context.subscribed_since
         for device in self.by_root.values():
-            if device.basket.pass_time(now, listening_since):
+            if device.basket.check_timeouts(now, subscribed_since):
                 device.refresh()
 
     @override
-    def reach(self, connected: bool) -> None:
-        super().reach(connected)
+    def set_connected(self, connected: bool) -> None:
+        super().set_connected(connected)
         if connected:
             self.catch_up()
 
     @callback
     def catch_up(self) -> None:
-        """Send the running totals that baskets were not shown while we could send none."""
+        """Send the running totals that could not be sent before."""
         if not self._running_total:
             return
         for device in self.by_root.values():
             basket = device.basket
             # After a start a display shows 0.
             if basket.active and basket.total != (basket.shown_total or 0):
-                self._commander.owe_total(device)
+                self._commander.queue_total(device)
 
     @callback
-    def touched(self, device: BasketDevice) -> None:
-        """Write what an entity changed in a basket: its budget, its ticks."""
+    def on_edited(self, device: BasketDevice) -> None:
+        """Write a change made through an entity: the budget, a tick."""
         device.refresh()
-        self._house.save_soon()
+        self._context.save_soon()
 
     @callback
     def reprice(self) -> None:
@@ -128,7 +128,7 @@ class BasketFamily(DeviceFamily):
             basket.reprice(now)
             device.refresh()
             if self._running_total and basket.active and basket.items:
-                self._commander.owe_total(device)
+                self._commander.queue_total(device)
         self.summarise()
 
     @callback
@@ -141,13 +141,13 @@ class BasketFamily(DeviceFamily):
     @callback
     def _on_update(self, message: ReceiveMessage) -> None:
         try:
-            update = parse_update(raw(message))
+            update = parse_update(payload_of(message))
         except MalformedMessageError as error:
-            self._house.refuse(Channel.BASKET_UPDATE, message, error)
+            self._context.refuse(Channel.BASKET_UPDATE, message, error)
             return
         root = message.topic[:-_UPDATE_TAIL]
         if message.retain:
-            self._recall(message, root, update)
+            self._on_retained_update(message, root, update)
             return
         if (device := self._device(Channel.BASKET_UPDATE, message, root)) is None:
             return
@@ -155,29 +155,29 @@ class BasketFamily(DeviceFamily):
         details = len(basket.details)
         events = basket.apply_update(update, dt_util.utcnow())
         if len(basket.details) != details:
-            self._house.build(device)
+            self._context.build(device)
         self._changed(device, events)
         if self._running_total and basket.session_started is not None and update.contents is not None:
-            self._commander.owe_total(device)
+            self._commander.queue_total(device)
 
-    def _recall(self, message: ReceiveMessage, root: str, update: BasketUpdate) -> None:
-        """Take an update that somebody left behind; of a basket that we know, what we heard since is newer."""
+    def _on_retained_update(self, message: ReceiveMessage, root: str, update: BasketUpdate) -> None:
+        """Apply a retained update, unless the basket is known: then its state is newer."""
         if root in self.by_root or (device := self._device(Channel.BASKET_UPDATE, message, root)) is None:
             return
-        device.basket.recall(update)
-        self._house.build(device)
+        device.basket.apply_retained(update)
+        self._context.build(device)
         self._changed(device, ())
         self._count_soon()
 
     @callback
     def _on_command(self, message: ReceiveMessage) -> None:
-        # Commands are not retained. One that is was left behind by somebody, and our storage knows better.
+        # Commands are not published retained. A retained one is of unknown age; the stored session is newer.
         if message.retain:
             return
         try:
-            command = parse_command(raw(message))
+            command = parse_command(payload_of(message))
         except MalformedMessageError as error:
-            self._house.refuse(Channel.BASKET_COMMAND, message, error)
+            self._context.refuse(Channel.BASKET_COMMAND, message, error)
             return
         if (device := self._device(Channel.BASKET_COMMAND, message, message.topic[:-_COMMAND_TAIL])) is None:
             return
@@ -189,14 +189,14 @@ class BasketFamily(DeviceFamily):
         self._changed(device, events)
         # A display shows 0 after a start, and the basket does not repeat contents that have not changed.
         if events and command.kind is CommandKind.START and self._running_total and basket.items:
-            self._commander.owe_total(device)
+            self._commander.queue_total(device)
 
     @callback
     def _on_availability(self, message: ReceiveMessage) -> None:
         try:
-            online = parse_availability(raw(message))
+            online = parse_availability(payload_of(message))
         except MalformedMessageError as error:
-            self._house.refuse(Channel.BASKET_AVAILABILITY, message, error)
+            self._context.refuse(Channel.BASKET_AVAILABILITY, message, error)
             return
         root = message.topic[:-_AVAILABILITY_TAIL]
         # The last will of a basket that was taken away, or deleted and then switched off, is no basket.
@@ -215,10 +215,10 @@ class BasketFamily(DeviceFamily):
         device = self.by_root.get(root)
         if device is None:
             if len(self.by_root) >= MOST_BASKETS:
-                self._house.refuse(channel, message, MalformedMessageError("too_many_baskets"))
+                self._context.refuse(channel, message, MalformedMessageError("too_many_baskets"))
                 return None
             device = self._add(Basket(root, self._prices, self._settings.rules))
-            self._house.build(device)
+            self._context.build(device)
             self._count_soon()
         return device
 
@@ -226,10 +226,10 @@ class BasketFamily(DeviceFamily):
         device = BasketDevice(
             basket,
             self._settings.currency,
-            self._house.site_device_id,
+            self._context.site_device_id,
             lean=len(self.by_root) >= MOST_FULL_BASKETS,
         )
-        device.reachable = self._house.connected
+        device.connected = self._context.connected
         self.by_root[basket.root] = device
         return device
 
@@ -237,14 +237,14 @@ class BasketFamily(DeviceFamily):
         context = device.refresh()
         if events:
             # The events have the cause of the states, which also spares Home Assistant the cost of a second one.
-            device.tell(events, context or Context())
+            device.fire_events(events, context or Context())
             self._count_soon()
-        self._house.save_soon()
+        self._context.save_soon()
 
     def _count_soon(self) -> None:
         if not self._counting:
             self._counting = True
-            self._cancel_count = async_call_later(self._house.hass, SITE_SECONDS, self._on_count)
+            self._cancel_count = async_call_later(self._context.hass, SITE_SECONDS, self._on_count)
 
     @callback
     def _on_count(self, _: datetime) -> None:
@@ -253,7 +253,7 @@ class BasketFamily(DeviceFamily):
 
     @callback
     def stop(self) -> None:
-        """Let no timer run on, and say nothing of a site that is at rest."""
+        """Cancel the timer and withdraw the site's repair."""
         self._issue.show(False)
         if self._counting:
             self._counting = False

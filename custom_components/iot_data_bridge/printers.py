@@ -8,22 +8,22 @@ from homeassistant.components.mqtt import ReceiveMessage
 from homeassistant.core import callback
 from homeassistant.util import dt as dt_util
 
+from .device_collection import DeviceCollection, Handler, SiteContext, payload_of
 from .devices.dialects.factor import parse_status
 from .devices.errors import MalformedMessageError
 from .devices.json_values import JsonObject
 from .devices.printer import Printer
 from .devices.topics import FACTOR_STATUS_PREFIX, Channel
-from .family import DeviceFamily, Handler, House, raw
 from .field_devices import PrinterDevice
 
 _FACTOR_HEAD = len(FACTOR_STATUS_PREFIX)
 
 
-class PrinterFamily(DeviceFamily):
+class Printers(DeviceCollection):
     """The printers of a site, by their uuids."""
 
-    def __init__(self, house: House) -> None:
-        super().__init__(house)
+    def __init__(self, context: SiteContext) -> None:
+        super().__init__(context)
         self.by_uuid: dict[str, PrinterDevice] = {}
 
     @override
@@ -44,7 +44,7 @@ class PrinterFamily(DeviceFamily):
         return [device.printer.as_json() for device in self.by_uuid.values()]
 
     @override
-    def forget(self, key: str) -> bool:
+    def remove(self, key: str) -> bool:
         device = next((device for device in self.by_uuid.values() if device.key == key), None)
         if device is None:
             return False
@@ -52,29 +52,29 @@ class PrinterFamily(DeviceFamily):
         return True
 
     @override
-    def pass_time(self, now: datetime) -> None:
+    def check_timeouts(self, now: datetime) -> None:
         for device in self.by_uuid.values():
-            if device.printer.pass_time(now):
+            if device.printer.check_timeouts(now):
                 device.refresh()
 
     @callback
     def _on_factor_status(self, message: ReceiveMessage) -> None:
         try:
-            report = parse_status(raw(message))
+            report = parse_status(payload_of(message))
         except MalformedMessageError as error:
-            self._house.refuse(Channel.FACTOR_STATUS, message, error)
+            self._context.refuse(Channel.FACTOR_STATUS, message, error)
             return
         uuid = message.topic[_FACTOR_HEAD:]
         device = self.by_uuid.get(uuid)
         if device is None:
             device = self._add(Printer(uuid))
-            self._house.build(device)
+            self._context.build(device)
         device.printer.apply(report, dt_util.utcnow())
         device.refresh()
-        self._house.save_soon()
+        self._context.save_soon()
 
     def _add(self, printer: Printer) -> PrinterDevice:
-        device = PrinterDevice(printer, self._house.site_device_id)
-        device.reachable = self._house.connected
+        device = PrinterDevice(printer, self._context.site_device_id)
+        device.connected = self._context.connected
         self.by_uuid[printer.uuid] = device
         return device

@@ -1,4 +1,4 @@
-"""What the hub asks of every family of devices: baskets, printers, bridges."""
+"""The interface between the hub and its collections of devices: baskets, printers, bridges."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -16,12 +16,12 @@ from .field_devices import FieldDevice
 type Handler = Callable[[ReceiveMessage], None]
 
 
-class House(Protocol):
-    """What a family needs of the hub that it lives in."""
+class SiteContext(Protocol):
+    """The part of the hub that a collection uses."""
 
     hass: HomeAssistant
     connected: bool
-    listening_since: datetime | None
+    subscribed_since: datetime | None
     entry_id: str
     site_device_id: str
 
@@ -32,48 +32,48 @@ class House(Protocol):
         """Let every platform build the entities that the device lacks."""
 
     def save_soon(self) -> None:
-        """Remember that something changed which must survive a restart."""
+        """Store the site's state soon."""
 
     def refuse(self, channel: Channel, message: ReceiveMessage, error: MalformedMessageError) -> None:
         """Count a message that cannot be read."""
 
 
-class DeviceFamily(ABC):
-    """The devices of one kind: they come with their messages, go when the user deletes them, and survive restarts."""
+class DeviceCollection(ABC):
+    """The devices of one kind: created by their first message, removed by the user, restored after a restart."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, context: SiteContext) -> None:
+        self._context = context
 
     @abstractmethod
     def devices(self) -> Iterable[FieldDevice]:
-        """Return every device of the family."""
+        """Return every device of the collection."""
 
     @abstractmethod
     def handlers(self) -> dict[Channel, Handler]:
-        """Return who takes which messages."""
+        """Return the message handler of each channel."""
 
     @abstractmethod
     def restore(self, stored: Sequence[JsonObject]) -> None:
-        """Bring back devices from what `stored` returned once."""
+        """Restore devices from an earlier return value of `stored`."""
 
     @abstractmethod
     def stored(self) -> list[JsonObject]:
-        """Return what must survive a restart."""
+        """Return the state to store, one object for each device."""
 
     @abstractmethod
-    def forget(self, key: str) -> bool:
-        """Forget a device and tell whether it was one of this family."""
+    def remove(self, key: str) -> bool:
+        """Remove a device; False when it is not in this collection."""
 
-    def pass_time(self, now: datetime) -> None:  # noqa: B027 -- most of what a family says needs no clock
-        """Notice what only a clock tells."""
+    def check_timeouts(self, now: datetime) -> None:  # noqa: B027 -- most collections have no timeouts
+        """Apply the timeouts that end at `now`."""
 
-    def reach(self, connected: bool) -> None:
-        """Show that nothing can be known without the broker, or that it can again."""
+    def set_connected(self, connected: bool) -> None:
+        """Make every device available or unavailable with the connection to the broker."""
         for device in self.devices():
-            device.reach(connected)
+            device.set_connected(connected)
 
 
-def raw(message: ReceiveMessage) -> bytes:
+def payload_of(message: ReceiveMessage) -> bytes:
     """Return the bytes of a message."""
     payload = message.payload
     return payload.encode() if isinstance(payload, str) else bytes(payload)
