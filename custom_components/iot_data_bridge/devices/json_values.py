@@ -12,6 +12,10 @@ type JsonObject = dict[str, JsonValue]
 # Far above a shop's amounts and a sensor's values, and far below the size that makes exact arithmetic slow.
 LARGEST_NUMBER = Decimal(10) ** 15
 LONGEST_NUMBER = 40
+# A text of eleven characters can name a number of a billion digits, on which arithmetic raises and a text of it takes a
+# gigabyte: exponents are compared first.
+_LARGEST_EXPONENT = LARGEST_NUMBER.adjusted()
+_SMALLEST_EXPONENT = -40
 
 
 def parse_object(payload: bytes) -> JsonObject:
@@ -38,6 +42,9 @@ def to_decimal(value: JsonValue) -> Decimal | None:
     """Return a JSON number, or text that holds one, as the decimal its writer wrote; None when it is no sane number."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
+    if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+        # Python makes no text of an integer of more than 4,300 digits.
+        return None
     # The shortest text of a float is its spelling in the message.
     text = value.strip() if isinstance(value, str) else repr(value)
     if not text or len(text) > LONGEST_NUMBER:
@@ -46,13 +53,17 @@ def to_decimal(value: JsonValue) -> Decimal | None:
         number = Decimal(text)
     except InvalidOperation:
         return None
-    if not number.is_finite() or abs(number) > LARGEST_NUMBER:
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < _SMALLEST_EXPONENT or number.adjusted() > _LARGEST_EXPONENT:
         return None
-    return number
+    return None if abs(number) > LARGEST_NUMBER else number
 
 
 def to_float(value: JsonValue) -> float | None:
     """Return a JSON number, or text that holds one, as a float; None when it is not a sane number."""
+    if isinstance(value, float):
+        # A sensor's 1e-300 is a float like any other, and NaN is in no range.
+        return value if abs(value) <= LARGEST_NUMBER else None
     number = to_decimal(value)
     return None if number is None else float(number)
 
