@@ -10,9 +10,10 @@ from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.device_registry import AnyDeviceEntry
 from homeassistant.helpers.typing import ConfigType
 
-from .const import DOMAIN
+from .const import DOMAIN, VERSION
 from .devices.identity import site_key
 from .hub import Hub, SiteConfigEntry
+from .migration import separate_bridged_keys
 from .repairs import price_list_issue_id
 from .services import async_setup_services
 from .storage import async_remove_storage, async_remove_stored_devices
@@ -45,6 +46,16 @@ async def async_setup_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> bool
     entry.runtime_data = hub
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     await hub.async_start()
+    return True
+
+
+async def async_migrate_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> bool:
+    """Bring a site of an older version up to date; one of a newer version cannot be read."""
+    if entry.version > VERSION:
+        return False
+    if entry.version == 1:
+        separate_bridged_keys(hass, entry)
+    hass.config_entries.async_update_entry(entry, version=VERSION)
     return True
 
 

@@ -17,8 +17,9 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .devices.basket import Basket, Problem
 from .devices.basket_messages import Detail
 from .devices.bridged import Bridge, BridgedObject
+from .devices.identity import object_key
 from .devices.printer import Printer
-from .entity import ValueEntity, unique_id
+from .entity import ValueEntity
 from .field_devices import BasketDevice, BridgeDevice, BridgedFieldDevice, FieldDevice, PrinterDevice
 from .hub import SiteConfigEntry
 
@@ -129,7 +130,7 @@ class BridgedBinarySensor(ValueEntity[bool | None], BinarySensorEntity):
 
     def __init__(self, device: BridgedFieldDevice, described: BridgedObject) -> None:
         super().__init__(device, "object", self._read)
-        self._attr_unique_id = unique_id(device, described.name)
+        self._attr_unique_id = object_key(device.key, described.name)
         self._attr_translation_placeholders = {"object": described.name}
         self._device = device.device
         self._object = described.name

@@ -22,10 +22,9 @@ from .devices.bridged import (
     parse_state,
 )
 from .devices.errors import MalformedMessageError
-from .devices.identity import bridged_key
+from .devices.identity import bridged_key, object_key
 from .devices.json_values import JsonObject
 from .devices.topics import Channel
-from .entity import unique_id
 from .field_devices import BridgeDevice, BridgedFieldDevice, FieldDevice
 
 _BRIDGE_LEVEL = 1
@@ -205,7 +204,8 @@ class Bridges(DeviceCollection):
                 continue
             for platform in _OBJECT_PLATFORMS:
                 known.release(f"{platform}:{name}")
-                if (entity_id := entities.async_get_entity_id(platform, DOMAIN, unique_id(known, name))) is not None:
+                entity_id = entities.async_get_entity_id(platform, DOMAIN, object_key(known.key, name))
+                if entity_id is not None:
                     entities.async_remove(entity_id)
         model.describe(described)
         known.info["name"] = described.name

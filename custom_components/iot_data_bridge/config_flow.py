@@ -18,6 +18,7 @@ from .const import (
     DEFAULT_BASKET_ROOTS,
     DOMAIN,
     EVERY_BRIDGE,
+    VERSION,
 )
 from .devices.bridged import parse_hello
 from .devices.errors import MalformedMessageError
@@ -41,7 +42,7 @@ TOPICS_SCHEMA = vol.Schema(
 class SiteConfigFlow(ConfigFlow, domain=DOMAIN):
     """Set up a site, which is a namespace of topics. No two sites may read the same topic."""
 
-    VERSION = 1
+    VERSION = VERSION
 
     def __init__(self) -> None:
         self._bridge_id = ""

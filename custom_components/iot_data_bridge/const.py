@@ -6,6 +6,9 @@ from typing import Final
 DOMAIN: Final = "iot_data_bridge"
 LOGGER: Final = logging.getLogger(__package__)
 
+# Of config entries; migration.py tells what each changed.
+VERSION: Final = 2
+
 CONF_BASKET_ROOTS: Final = "basket_roots"
 CONF_BRIDGE_ID: Final = "bridge_id"
 CONF_PRINTERS: Final = "printers"

@@ -23,7 +23,7 @@ class FieldEntity(Entity):
     def __init__(self, device: FieldDevice, key: str) -> None:
         if isinstance(device, BasketDevice) and device.lean and key in DISPENSABLE:
             self._attr_entity_registry_enabled_default = False
-        self._attr_unique_id = unique_id(device, key)
+        self._attr_unique_id = f"{device.key}:{key}"
         self._attr_device_info = device.info
         self._attr_translation_key = key
         self._field_device = device
@@ -64,8 +64,3 @@ class ValueEntity[ValueT](FieldEntity):
         self._show(value)
         self.async_set_context(context)
         self.async_write_ha_state()
-
-
-def unique_id(device: FieldDevice, key: str) -> str:
-    """Return the unique id of a device's entity."""
-    return f"{device.key}:{key}"

@@ -29,10 +29,11 @@ from homeassistant.helpers.typing import StateType
 from .devices.basket import Basket
 from .devices.basket_messages import Detail
 from .devices.bridged import BridgedObject, ObjectValue, ValueType
+from .devices.identity import object_key
 from .devices.money import Currency
 from .devices.printer import Printer, PrinterState
 from .devices.site import Site
-from .entity import ValueEntity, unique_id
+from .entity import ValueEntity
 from .field_devices import BasketDevice, BridgedFieldDevice, FieldDevice, PrinterDevice, SiteDevice
 from .hub import SiteConfigEntry
 
@@ -249,7 +250,7 @@ class BridgedSensor(ValueEntity[ObjectAndValue], SensorEntity):
 
     def __init__(self, device: BridgedFieldDevice, described: BridgedObject) -> None:
         super().__init__(device, "object", self._read)
-        self._attr_unique_id = unique_id(device, described.name)
+        self._attr_unique_id = object_key(device.key, described.name)
         self._attr_translation_placeholders = {"object": described.name}
         self._device = device.device
         self._object = described

@@ -13,7 +13,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from pytest_homeassistant_custom_component.syrupy import HomeAssistantSnapshotExtension
 from syrupy.assertion import SnapshotAssertion
 
-from custom_components.iot_data_bridge.const import DOMAIN
+from custom_components.iot_data_bridge.const import DOMAIN, VERSION
 
 ENTRY_ID = "01J00000000000000000000000"
 
@@ -45,6 +45,7 @@ def entry(options: dict[str, Any]) -> MockConfigEntry:
         domain=DOMAIN,
         entry_id=ENTRY_ID,
         title="Shop",
+        version=VERSION,
         data={"basket_roots": ["basket/+", "basket/+/+"], "printers": True, "bridge_id": "+"},
         options=options,
     )

@@ -278,7 +278,7 @@ async def test_what_the_topics_of_a_site_leave_out_goes(hass: HomeAssistant, sit
     everything = devices(hass)
     assert {"basket:basket/store02/unit015", "printer:11111111-2222", "bridge:other"} < everything
     await change_topics(hass, site, basket_roots=["basket/+"], printers=False, bridge_id="edge")
-    left = {key for key in everything if key.startswith(("basket:basket/1", "bridge:edge", "bridged:edge:"))}
+    left = {key for key in everything if key.startswith(("basket:basket/1", "bridge:edge", "bridged:edge/"))}
     assert devices(hass) == left == {device.key for device in site.runtime_data.devices()[1:]}
     assert not [
         state for state in hass.states.async_all() if "printer" in state.entity_id or "unit015" in state.entity_id
@@ -328,7 +328,7 @@ async def delete(hass: HomeAssistant, hass_ws_client: WebSocketGenerator, key: s
         ("basket:basket/1", "sensor.basket_1_items", "basket/1/update", '{"id":1,"list":{}}'),
         ("printer:11111111-2222", "sensor.printer_11111111_state", "octoprint/status/11111111-2222", '{"state":{}}'),
         (
-            "bridged:edge:VM-A",
+            "bridged:edge/VM-A",
             "sensor.vm_a_gps_latitude",
             "iot_data_bridge/edge/catalog",
             '{"devices":[{"id":"VM-A","name":"VM A","objects":[{"object":"GPS.Latitude","value_type":"float"}]}]}',
@@ -353,7 +353,7 @@ async def test_a_device_can_be_deleted_and_comes_back_when_it_speaks(
     assert hass.states.get(entity_id) is not None
 
 
-@pytest.mark.parametrize("key", ["basket:basket/1", "printer:11111111-2222", "bridged:edge:VM-A", "bridge:edge"])
+@pytest.mark.parametrize("key", ["basket:basket/1", "printer:11111111-2222", "bridged:edge/VM-A", "bridge:edge"])
 async def test_a_device_of_a_site_that_is_not_loaded_can_be_deleted(
     hass: HomeAssistant, hass_ws_client: WebSocketGenerator, site: MockConfigEntry, key: str
 ) -> None:
@@ -364,7 +364,7 @@ async def test_a_device_of_a_site_that_is_not_loaded_can_be_deleted(
     before = devices(hass)
     assert await delete(hass, hass_ws_client, key)
     await restart(hass, site)
-    gone = {"bridge:edge", "bridged:edge:VM-A"} if key == "bridge:edge" else {key}
+    gone = {"bridge:edge", "bridged:edge/VM-A"} if key == "bridge:edge" else {key}
     assert {device.key for device in site.runtime_data.devices()[1:]} == before - gone
 
 
@@ -424,11 +424,11 @@ async def test_a_new_catalog_changes_adds_and_removes(hass: HomeAssistant, say: 
     assert {"Truck", "VM-B"} <= devices
     assert "VM A" not in devices
     unique_ids = {entity.unique_id for entity in er.async_entries_for_config_entry(er.async_get(hass), ENTRY_ID)}
-    assert "bridged:edge:VM-A:Mode" in unique_ids
+    assert "bridged:edge/VM-A/Mode" in unique_ids
     say("iot_data_bridge/edge/catalog", '{"devices":[]}')
     await hass.async_block_till_done()
     assert not [name for name in unique_ids if name.startswith("bridged") and hass.states.get(name)]
-    assert dr.async_get(hass).async_get_device_by_identifier((DOMAIN, "bridged:edge:VM-A"), ENTRY_ID) is None
+    assert dr.async_get(hass).async_get_device_by_identifier((DOMAIN, "bridged:edge/VM-A"), ENTRY_ID) is None
 
 
 @pytest.mark.usefixtures("site")

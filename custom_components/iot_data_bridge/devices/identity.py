@@ -1,4 +1,8 @@
-"""Keys of devices, made of their names on the wire; they identify devices in storage and in the registries."""
+"""Keys of devices, made of their names on the wire; they identify devices in storage and in the registries.
+
+Ids of bridges and of devices behind them are levels of topics, which hold no `/`: it separates them, so that no two
+devices have one key. The name of an object may hold any character, and stands last.
+"""
 
 from .topics import SiteTopics
 
@@ -20,9 +24,19 @@ def bridge_key(bridge_id: str) -> str:
     return f"{_BRIDGE}{bridge_id}"
 
 
+def bridge_id_of(key: str) -> str | None:
+    """Return the id of the bridge that a key names, None for the key of another kind of device."""
+    return key.removeprefix(_BRIDGE) if key.startswith(_BRIDGE) else None
+
+
 def bridged_key(bridge_id: str, device_id: str) -> str:
-    """Return the key of a device behind a bridge."""
-    return f"{_BRIDGED}{bridge_id}:{device_id}"
+    """Return the key of a device behind a bridge, for example `bridged:edge/VM-A`."""
+    return f"{_BRIDGED}{bridge_id}/{device_id}"
+
+
+def object_key(device_key: str, object_name: str) -> str:
+    """Return the unique id of an object of a bridged device, for example `bridged:edge/VM-A/GPS.Latitude`."""
+    return f"{device_key}/{object_name}"
 
 
 def site_key(entry_id: str) -> str:
@@ -36,8 +50,7 @@ def is_read(key: str, topics: SiteTopics) -> bool:
         (_BASKET, topics.reads_basket),
         (_PRINTER, lambda _: topics.printers),
         (_BRIDGE, topics.reads_bridge),
-        # An id of a bridge may hold a colon; what is behind the bridge of the site begins with its key in any case.
-        (_BRIDGED, lambda rest: topics.bridge_id == "+" or rest.startswith(f"{topics.bridge_id}:")),
+        (_BRIDGED, lambda rest: topics.reads_bridge(rest.partition("/")[0])),
     ):
         if key.startswith(prefix):
             return reads(key.removeprefix(prefix))
