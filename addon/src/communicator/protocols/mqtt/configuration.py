@@ -58,6 +58,7 @@ class MQTTConfig:
     websocket_path: str = "/mqtt"
     topic_alias_maximum: int = 0  # MQTT 5: aliases used in both directions, as far as the broker allows
     default_qos: int = 1
+    lower_to_broker: bool = False  # MQTT 5: True sends at the broker's highest QoS, and not retained, what it refuses
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, naming the setting.
@@ -163,6 +164,7 @@ class MQTTSettings(TypedDict, total=False):
     websocket_path: str
     topic_alias_maximum: int
     default_qos: int
+    lower_to_broker: bool
 
 
 MAXIMUM_INFLIGHT = 60_000

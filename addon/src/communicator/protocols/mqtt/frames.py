@@ -152,6 +152,14 @@ def prepare_publish(
     )
 
 
+def lower_publish(prepared: PreparedPublish, maximum_qos: int, retain_available: bool) -> PreparedPublish:
+    """Return the same with a QoS of at most `maximum_qos`, and not retained where nothing is kept."""
+    qos, retain = min(prepared.qos, maximum_qos), prepared.retain and retain_available
+    if (qos, retain) == (prepared.qos, prepared.retain):
+        return prepared
+    return replace(prepared, qos=qos, retain=retain, command=PUBLISH | qos << 1 | (RETAIN if retain else 0))
+
+
 def check_qos(qos: int) -> int:
     """Return the QoS.
 

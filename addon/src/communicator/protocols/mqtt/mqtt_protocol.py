@@ -16,7 +16,7 @@ from communicator.common.exception import (
 from communicator.interfaces.protocol import MessageCallback, PubSubProtocol
 from communicator.protocols.mqtt.asyncio_loop import AsyncioLoop
 from communicator.protocols.mqtt.configuration import BrokerConfig, ClientConfig, MQTTConfig, MQTTSettings, combine
-from communicator.protocols.mqtt.connection_state import ConnectionState, StateCallbacks
+from communicator.protocols.mqtt.connection_state import BrokerLimits, ConnectionState, StateCallbacks
 from communicator.protocols.mqtt.frames import FAILURE, PreparedPublish, check_qos, prepare_publish
 from communicator.protocols.mqtt.links import fast_link, stock_link
 from communicator.protocols.mqtt.properties import MessageProperties
@@ -31,6 +31,7 @@ from communicator.protocols.mqtt.thread_loop import ThreadLoop
 
 __all__ = [
     "BrokerConfig",
+    "BrokerLimits",
     "ClientConfig",
     "ConnectionState",
     "MQTTConfig",
@@ -124,6 +125,11 @@ class MQTTProtocol(PubSubProtocol):
     def callbacks(self) -> StateCallbacks:
         """Return the state callbacks, to be set."""
         return self._session.callbacks
+
+    @property
+    def limits(self) -> BrokerLimits:
+        """Return what the broker said that it supports when it last accepted the client."""
+        return self._session.limits
 
     def set_will(
         self, topic: str, payload: Payload, qos: int = 0, retain: bool = False, *, message_expiry: int | None = None

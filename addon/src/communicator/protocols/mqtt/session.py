@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paho.mqtt.properties import Properties
 
@@ -20,10 +20,10 @@ from communicator.common.exception import (
 )
 from communicator.protocols.mqtt.backoff import Backoff
 from communicator.protocols.mqtt.configuration import MAXIMUM_UINT16, MQTTConfig
-from communicator.protocols.mqtt.connection_state import ConnectionState, StateCallbacks
+from communicator.protocols.mqtt.connection_state import BrokerLimits, ConnectionState, StateCallbacks
 from communicator.protocols.mqtt.dispatcher import Dispatcher
 from communicator.protocols.mqtt.failures import connect_failure, refusal
-from communicator.protocols.mqtt.frames import FAILURE, MAXIMUM_REMAINING_LENGTH, PreparedPublish
+from communicator.protocols.mqtt.frames import FAILURE, MAXIMUM_REMAINING_LENGTH, PreparedPublish, lower_publish
 from communicator.protocols.mqtt.link import Link
 from communicator.protocols.mqtt.outbox import Outbox, OutgoingMessage, Settled
 from communicator.protocols.mqtt.statistics import Counters, MQTTStatistics
@@ -35,6 +35,7 @@ _logger = logging.getLogger(__name__)
 FILTERS_A_PACKET = 64
 SESSION_TAKEN_OVER = 0x8E
 PACKET_TOO_LARGE = 0x95
+QUOTA_EXCEEDED = 0x97
 RETAIN_NOT_SUPPORTED = 0x9A
 QOS_NOT_SUPPORTED = 0x9B
 
@@ -73,12 +74,15 @@ class Session:
         self._accepted_at = 0.0
         self._taken_over = False
         self._refused = False
+        self._will_lowered = False  # the broker refused the last will as it was; it may take what is left of it
         self._ended_early = False
         self._version_known = False  # a broker that once took 5.0 and now just closes is in trouble, not old
         # What the broker told when it accepted; until then what MQTT itself allows.
+        self.limits = BrokerLimits()
         self.maximum_packet = MAXIMUM_REMAINING_LENGTH
         self.maximum_qos = 2
         self._retain_available = True
+        self._lowering: BrokerLimits | None = None  # what messages are lowered to instead of refused
         self._identifiers = False  # the broker names the subscription that a message is sent for
         self._requests: dict[int, _Request] = {}
         self._last_request = 0
@@ -94,11 +98,22 @@ class Session:
         """Set the last will for the next connection."""
         self._will = (will, payload)
         if self.link is not None:
-            self.link.set_will(will, payload)
+            self.link.set_will(*self._supported_will(will, payload))
 
-    def publish(self, prepared: PreparedPublish, payload: bytes, settled: Settled | None, token: object) -> bool:
+    def _supported_will(self, will: PreparedPublish, payload: bytes) -> tuple[PreparedPublish, bytes]:
+        if self.config.lower_to_broker:
+            will = lower_publish(will, self.limits.maximum_qos, self.limits.retain_available)
+        return will, payload
+
+    def publish(  # noqa: C901 -- once for each message: a call costs more than a branch
+        self, prepared: PreparedPublish, payload: bytes, settled: Settled | None, token: object
+    ) -> bool:
         """Send or queue one message; False when it was neither, which is counted."""
-        refused: list[tuple[OutgoingMessage, int]] = []
+        if self._lowering is not None:
+            lowered = self._lowered(prepared)
+            if lowered is not prepared:
+                return self._publish_lowered(lowered, prepared, payload, settled, token)
+        finished: list[tuple[OutgoingMessage, int]] = []
         with self.lock:
             link = self.link if self.state is ConnectionState.CONNECTED else None
             if prepared.qos == 0:
@@ -123,11 +138,33 @@ class Session:
                 elif link is None:
                     return True
                 else:
-                    refused = self._pump(link)
-        if refused:
-            self._refuse(refused)
+                    finished = self._pump(link)
+        if finished:
+            self._finish(finished)
         self.wake()
         return True
+
+    def _publish_lowered(
+        self,
+        lowered: PreparedPublish,
+        prepared: PreparedPublish,
+        payload: bytes,
+        settled: Settled | None,
+        token: object,
+    ) -> bool:
+        if lowered.qos or not prepared.qos:
+            return self.publish(lowered, payload, settled, token)
+        # Nobody will confirm it: sent is all that can be known.
+        if not self.publish(lowered, payload, None, None):
+            return False
+        self._settle(OutgoingMessage(lowered, payload, settled, token), 0)
+        return True
+
+    def _lowered(self, prepared: PreparedPublish) -> PreparedPublish:
+        limits = self._lowering
+        if limits is None:
+            return prepared
+        return lower_publish(prepared, limits.maximum_qos, limits.retain_available)
 
     def refusal_of(self, prepared: PreparedPublish, payload: bytes) -> int:
         """Return the reason code for which this broker would end the connection, or 0 when it takes the message."""
@@ -237,10 +274,9 @@ class Session:
             self.state = ConnectionState.CONNECTING
         try:
             if self.link is None:
-                link = self._make_link(self, self.version5)
-                if self._will is not None:
-                    link.set_will(*self._will)
-                self.link = link
+                self.link = self._make_link(self, self.version5)
+            if self._will is not None:
+                self.link.set_will(*self._supported_will(*self._will))
             self.link.pause(self._paused)
             self.link.open()
         except ProtocolError as error:
@@ -250,10 +286,14 @@ class Session:
         return self.link
 
     def fall_back(self) -> bool:
-        """Go on with MQTT 3.1.1 when the broker does not take 5.0 and none was chosen; True when that is worth a try.
+        """Ask for less when the broker refused what was asked for; True when that is worth a try at once.
 
+        MQTT 3.1.1 when it does not take 5.0 and none was chosen; a last will that it supports, where that is wanted.
         Some old brokers answer 5.0 with a refusal, others just close the connection.
         """
+        if self._will_lowered:
+            self._will_lowered = False
+            return not self.stopping
         if (
             self.stood
             or not self.version5
@@ -293,10 +333,14 @@ class Session:
                 self.config.port,
                 self.client_id,
             )
+            self._taken_over = False
+            self._call(self.callbacks.taken_over)
         elif self.stood:
             self._backoff.connection_stood(time.monotonic() - self._accepted_at)
         maximum = self.config.max_reconnect_attempts
         reason = self.failure.reason if self.failure else "unknown"
+        if not self.stood:
+            self._call(self.callbacks.attempt_failed, reason)
         if maximum is not None and self._backoff.attempts >= maximum:
             self.state = ConnectionState.GAVE_UP
             _logger.error(
@@ -363,30 +407,39 @@ class Session:
             self._accepted_at = time.monotonic()
             allowed = getattr(properties, "MaximumPacketSize", MAXIMUM_REMAINING_LENGTH)
             self.maximum_packet = min(MAXIMUM_REMAINING_LENGTH, allowed)
-            self.maximum_qos = getattr(properties, "MaximumQoS", 2)
-            self._retain_available = bool(getattr(properties, "RetainAvailable", 1))
+            self._take_limits(
+                BrokerLimits(getattr(properties, "MaximumQoS", 2), bool(getattr(properties, "RetainAvailable", 1)))
+            )
             self._identifiers = link.version5 and bool(getattr(properties, "SubscriptionIdentifierAvailable", 1))
             self.failure = None
             self._restore(link, session_present)
-            refused = []
-            for message in again:
-                # It came as far as the broker's earlier life, which may have taken more than this one.
-                if not message.released and (reason_code := self.refusal_of(message.prepared, message.payload)):
-                    outbox.settle(message.identifier)
-                    refused.append((message, reason_code))
-                else:
-                    link.publish(message, session_present)
-                    self.counters.resent += 1
-            refused += self._pump(link)
+            # They came as far as the broker's earlier life, which may have taken more than this one.
+            finished = [finished for message in again if (finished := self._send(link, message, session_present))]
+            self.counters.resent += len(again) - len(finished)
+            finished += self._pump(link)
             connecting, self.connecting = self.connecting, None
         if connecting is not None and not connecting.done():
             connecting.set_result(None)
-        self._refuse(refused)
+        self._finish(finished)
         self._call(self.callbacks.connected)
+
+    def _take_limits(self, limits: BrokerLimits) -> None:
+        self.limits = limits
+        self._lowering = limits if self.config.lower_to_broker and limits != BrokerLimits() else None
+        taken = limits if self._lowering is None else BrokerLimits()
+        self.maximum_qos, self._retain_available = taken.maximum_qos, taken.retain_available
 
     def refused(self, reason_code: int, name: str, explanation: str | None) -> None:
         """Keep the broker's refusal as the reason why there is no connection."""
         self._refused = True
+        if self.config.lower_to_broker and self._will is not None:
+            before = self._supported_will(*self._will)[0]
+            if reason_code == RETAIN_NOT_SUPPORTED and before.retain:
+                self.limits = replace(self.limits, retain_available=False)
+                self._will_lowered = True
+            elif reason_code == QOS_NOT_SUPPORTED and before.qos:
+                self.limits = replace(self.limits, maximum_qos=before.qos - 1)
+                self._will_lowered = True
         self.failure = refusal(reason_code, name, self.config.broker_address, self.config.port, explanation)
 
     def ended_by_broker(self, reason_code: int) -> None:
@@ -426,6 +479,8 @@ class Session:
             asked = self._requests.pop(request, None)
         if asked is None:
             return
+        for topic_filter, code in zip(asked.filters, reason_codes, strict=False):
+            self._call(self.callbacks.subscribed, topic_filter, code)
         refused = [
             f"{topic_filter!r} (reason code {code:#04x})"
             for topic_filter, code in zip(asked.filters, reason_codes, strict=False)
@@ -467,28 +522,42 @@ class Session:
                 self.counters.acknowledged += 1
             else:
                 self.counters.refused += 1
-            refused = self._pump(self.link) if self.outbox.waiting and self.link is not None else []
+            finished = self._pump(self.link) if self.outbox.waiting and self.link is not None else []
             drained = bool(self._drained) and not self.outbox.in_flight
         self._settle(message, reason_code)
-        if refused:
-            self._refuse(refused)
+        if finished:
+            self._finish(finished)
         if drained:
             self._release_drained()
 
     # ------------------------------------------------------------------ inside
 
     def _pump(self, link: Link) -> list[tuple[OutgoingMessage, int]]:
-        """Send what the window has room for; return what the broker would close the connection for, again and again."""
-        outbox = self.outbox
-        refused = []
-        while (message := outbox.next_to_send()) is not None:
-            if reason_code := self.refusal_of(message.prepared, message.payload):
-                outbox.settle(message.identifier)
-                refused.append((message, reason_code))
-            else:
+        """Send what the window has room for; return what is done with, as `_send` does."""
+        finished = []
+        while (message := self.outbox.next_to_send()) is not None:
+            done = self._send(link, message, False)
+            if done is None:
                 self.counters.sent += 1
-                link.publish(message, False)
-        return refused
+            else:
+                finished.append(done)
+        return finished
+
+    def _send(self, link: Link, message: OutgoingMessage, again: bool) -> tuple[OutgoingMessage, int] | None:
+        """Send what is in flight; what the broker does not answer is returned with a reason code, out of flight.
+
+        That is what the broker would close the connection for, again and again, and what was lowered to QoS 0.
+        """
+        if not message.released:
+            message.prepared = self._lowered(message.prepared)
+            reason_code = self.refusal_of(message.prepared, message.payload)
+            if reason_code or not message.prepared.qos:
+                self.outbox.settle(message.identifier)
+                if not reason_code and not link.publish_at_most_once(message.prepared, message.payload):
+                    reason_code = QUOTA_EXCEEDED
+                return message, reason_code
+        link.publish(message, again)
+        return None
 
     def _settle(self, message: OutgoingMessage, reason_code: int) -> None:
         if message.settled is None:
@@ -501,9 +570,12 @@ class Session:
             except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
                 self.dispatcher.failed(message.prepared.topic, error)
 
-    def _refuse(self, messages: list[tuple[OutgoingMessage, int]]) -> None:
+    def _finish(self, messages: list[tuple[OutgoingMessage, int]]) -> None:
         for message, reason_code in messages:
-            self.counters.refused += 1
+            if reason_code < FAILURE:
+                self.counters.sent += 1
+            else:
+                self.counters.refused += 1
             self._settle(message, reason_code)
 
     def _early_end(self, reason: str) -> ProtocolError:

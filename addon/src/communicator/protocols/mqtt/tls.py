@@ -35,8 +35,51 @@ class TimedContext(ssl.SSLContext):
         return wrapped
 
 
-def client_context(config: MQTTConfig) -> TimedContext:
+class RenewedContext(ssl.SSLContext):
+    """A client context whose files are read anew for each connection: a renewed certificate needs no restart."""
+
+    config: MQTTConfig
+
+    def wrap_socket(
+        self,
+        sock: socket.socket,
+        server_side: bool = False,
+        do_handshake_on_connect: bool = True,
+        suppress_ragged_eofs: bool = True,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLSocket:
+        """Wrap a connected socket with the files as they are now; a failure closes the socket.
+
+        Raises:
+            ProtocolValidationError: a file is not there or is no certificate or key.
+        """
+        try:
+            context = _load(self.config)
+        except BaseException:
+            sock.close()
+            raise
+        return context.wrap_socket(
+            sock, server_side, do_handshake_on_connect, suppress_ragged_eofs, server_hostname, session
+        )
+
+
+def client_context(config: MQTTConfig) -> RenewedContext:
     """Return the context for these settings: TLS 1.2 or newer, certificate and host name checked unless told otherwise.
+
+    Raises:
+        ProtocolValidationError: a file is not there or is no certificate or key.
+    """
+    _load(config)
+    context = RenewedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.config = config
+    # Read by those who ask whether the host name is checked.
+    context.check_hostname = not config.tls_insecure
+    return context
+
+
+def _load(config: MQTTConfig) -> TimedContext:
+    """Return a context with the files as they are now.
 
     Raises:
         ProtocolValidationError: a file is not there or is no certificate or key.
