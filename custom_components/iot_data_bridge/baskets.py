@@ -114,6 +114,12 @@ class Baskets(DeviceCollection):
                 self._commander.queue_total(device)
 
     @callback
+    def forget_amounts(self) -> None:
+        """Drop budgets and shown totals, which are of another currency than the site's."""
+        for device in self.by_root.values():
+            device.basket.forget_amounts()
+
+    @callback
     def on_edited(self, device: BasketDevice) -> None:
         """Write a change made through an entity: the budget, a tick."""
         device.refresh()

@@ -191,7 +191,6 @@ class BridgedFieldDevice(FieldDevice):
 class SiteDevice(FieldDevice):
     """The shop itself."""
 
-    def __init__(self, entry_id: str, site: Site, currency: Currency, info: DeviceInfo) -> None:
+    def __init__(self, entry_id: str, site: Site, info: DeviceInfo) -> None:
         super().__init__(site_key(entry_id), info)
         self.site = site
-        self.currency = currency

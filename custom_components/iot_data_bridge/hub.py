@@ -56,7 +56,7 @@ class Hub:
         self._save_waits = False
 
         info = dr.DeviceInfo(name=entry.title, model="Site", entry_type=dr.DeviceEntryType.SERVICE)
-        self.site = SiteDevice(entry.entry_id, Site(dt_util.now().date()), self.settings.currency, info)
+        self.site = SiteDevice(entry.entry_id, Site(self.settings.currency, dt_util.now()), info)
         self.site.connected = self.connected
         self.site_device_id = self.register(self.site)
         self.prices = PriceList(self.settings.currency)
@@ -80,8 +80,10 @@ class Hub:
         self.prices.replace(products)
         self._drop_what_is_not_read()
         if (stored := await self._store.async_load()) is not None:
-            self.site.site.restore(stored["site"])
+            same_currency = self.site.site.restore(stored["site"])
             self.baskets.restore([item for item in stored["baskets"] if self._reads(basket_key(str(item["root"])))])
+            if not same_currency:
+                self.baskets.forget_amounts()
             self.printers.restore([item for item in stored["printers"] if self._reads(printer_key(str(item["uuid"])))])
             self.bridges.restore(
                 [item for item in stored["bridges"] if self._reads(bridge_key(str(item["bridge_id"])))]
@@ -205,7 +207,7 @@ class Hub:
 
     @callback
     def _on_midnight(self, now: datetime) -> None:
-        self.site.site.turn_day(dt_util.as_local(now).date())
+        self.site.site.turn_day(dt_util.as_local(now))
         self.site.refresh()
         self.save_soon()
 

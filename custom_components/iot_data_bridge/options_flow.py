@@ -169,7 +169,7 @@ def _describe(change: PriceListChange, currency: Currency) -> str:
     """Return a change as a Markdown list, the first lines of it when it is long."""
 
     def price(product: Product) -> str:
-        return f"{product.unit_price(currency):,} {currency.code}"
+        return currency.written(product.unit_price(currency))
 
     def differences(old: Product, new: Product) -> str:
         paid = [f"{price(old)} → {price(new)}"] if price(old) != price(new) else []

@@ -45,11 +45,17 @@ type ObjectAndValue = tuple[BridgedObject, ObjectValue]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSensorDescription[ModelT](SensorEntityDescription):
-    """A sensor that shows one value of a model; `money` takes unit and digits from the site's currency."""
+    """A sensor that shows one value of a model; an amount of money takes unit and digits from the site's currency."""
 
     value_fn: Callable[[ModelT], SensorValue]
     exists_fn: Callable[[ModelT], bool] = lambda _: True
-    money: bool = False
+
+
+def _money[ModelT](key: str, value_fn: Callable[[ModelT], Decimal | None]) -> ModelSensorDescription[ModelT]:
+    # The only state class that an amount of money can have, and without one there are no long-term statistics.
+    return ModelSensorDescription(
+        key=key, device_class=SensorDeviceClass.MONETARY, state_class=SensorStateClass.TOTAL, value_fn=value_fn
+    )
 
 
 def _minute(moment: datetime | None) -> datetime | None:
@@ -76,9 +82,7 @@ BASKET_SENSORS: tuple[ModelSensorDescription[Basket], ...] = (
     ModelSensorDescription(
         key="distinct_products", state_class=SensorStateClass.MEASUREMENT, value_fn=lambda basket: len(basket.contents)
     ),
-    ModelSensorDescription(
-        key="total_price", device_class=SensorDeviceClass.MONETARY, money=True, value_fn=lambda basket: basket.total
-    ),
+    _money("total_price", lambda basket: basket.total),
     ModelSensorDescription(
         key="session_started", device_class=SensorDeviceClass.TIMESTAMP, value_fn=lambda basket: basket.session_started
     ),
@@ -134,20 +138,9 @@ SITE_SENSORS: tuple[ModelSensorDescription[Site], ...] = (
     ModelSensorDescription(
         key="items_out", state_class=SensorStateClass.MEASUREMENT, value_fn=lambda site: site.items_out
     ),
-    ModelSensorDescription(
-        key="value_on_the_floor",
-        device_class=SensorDeviceClass.MONETARY,
-        money=True,
-        value_fn=lambda site: site.value_on_the_floor,
-    ),
+    _money("value_on_the_floor", lambda site: site.value_on_the_floor),
     ModelSensorDescription(
         key="sessions_today", state_class=SensorStateClass.TOTAL_INCREASING, value_fn=lambda site: site.sessions_today
-    ),
-    ModelSensorDescription(
-        key="revenue_today",
-        device_class=SensorDeviceClass.MONETARY,
-        money=True,
-        value_fn=lambda site: site.revenue_today,
     ),
 )
 
@@ -199,7 +192,9 @@ def _build(device: FieldDevice) -> Iterator[SensorEntity]:
         case PrinterDevice():
             yield from _build_models(device, device.printer, PRINTER_SENSORS, None)
         case SiteDevice():
-            yield from _build_models(device, device.site, SITE_SENSORS, device.currency)
+            yield from _build_models(device, device.site, SITE_SENSORS, device.site.currency)
+            if device.claim("sensor:revenue_today"):
+                yield RevenueSensor(device)
         case BridgedFieldDevice():
             for described in device.device.objects.values():
                 if not described.is_boolean and device.claim(f"sensor:{described.name}"):
@@ -229,7 +224,7 @@ class ModelSensor[ModelT](ValueEntity[SensorValue], SensorEntity):
     ) -> None:
         super().__init__(device, description.key, partial(description.value_fn, model))
         self.entity_description = description
-        if description.money and currency is not None:
+        if description.device_class is SensorDeviceClass.MONETARY and currency is not None:
             self._attr_native_unit_of_measurement = currency.code
             self._attr_suggested_display_precision = currency.digits
         self._value: SensorValue = None
@@ -243,6 +238,24 @@ class ModelSensor[ModelT](ValueEntity[SensorValue], SensorEntity):
     @override
     def _show(self, value: SensorValue) -> None:
         self._value = value
+
+
+class RevenueSensor(ValueEntity[tuple[Decimal, datetime]], SensorEntity):
+    """The revenue of a site since it began to be summed."""
+
+    _attr_device_class = SensorDeviceClass.MONETARY
+    _attr_state_class = SensorStateClass.TOTAL
+
+    def __init__(self, device: SiteDevice) -> None:
+        site = device.site
+        # A sum of 0 that begins anew has changed too.
+        super().__init__(device, "revenue_today", lambda: (site.revenue_today, site.revenue_since))
+        self._attr_native_unit_of_measurement = site.currency.code
+        self._attr_suggested_display_precision = site.currency.digits
+
+    @override
+    def _show(self, value: tuple[Decimal, datetime]) -> None:
+        self._attr_native_value, self._attr_last_reset = value
 
 
 class BridgedSensor(ValueEntity[ObjectAndValue], SensorEntity):

@@ -90,7 +90,7 @@ class ContentsList(ValueEntity[int], TodoListEntity):
         return TodoItem(
             uid=code,
             summary=f"{basket.prices.name(code)} {TIMES} {count}",
-            description=None if price is None else f"{currency.round(price):,} {currency.code}",
+            description=None if price is None else currency.written(price),
             status=TodoItemStatus.COMPLETED if code in basket.checked else TodoItemStatus.NEEDS_ACTION,
         )
 

@@ -1,6 +1,6 @@
 """What baskets do in Home Assistant."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +8,7 @@ from freezegun.api import FrozenDateTimeFactory
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import entity_registry as er
+from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     async_capture_events,
@@ -284,7 +285,7 @@ async def test_the_contents_are_a_list_to_tick_off(
         return [(item["summary"], item["description"], item["status"]) for item in items]
 
     assert await lines() == [
-        (f"Melon {TIMES} 2", "21,600 KRW", "needs_action"),
+        (f"Melon {TIMES} 2", "21,600 ₩", "needs_action"),
         (f"XXXX {TIMES} 1", None, "needs_action"),
     ]
     await hass.services.async_call(
@@ -293,11 +294,11 @@ async def test_the_contents_are_a_list_to_tick_off(
         {"entity_id": "todo.basket_1_contents", "item": "MLON", "status": "completed"},
         blocking=True,
     )
-    assert await lines() == [(f"Melon {TIMES} 2", "21,600 KRW", "completed"), (f"XXXX {TIMES} 1", None, "needs_action")]
+    assert await lines() == [(f"Melon {TIMES} 2", "21,600 ₩", "completed"), (f"XXXX {TIMES} 1", None, "needs_action")]
     assert show("todo.basket_1_contents").state == "1"
     # A line whose text changes is news for who looks, though the number of open lines is the same.
     say("basket/1/update", '{"id":1,"list":{"MLON":1,"XXXX":3}}')
-    assert await lines() == [(f"Melon {TIMES} 1", "10,800 KRW", "completed"), (f"XXXX {TIMES} 3", None, "needs_action")]
+    assert await lines() == [(f"Melon {TIMES} 1", "10,800 ₩", "completed"), (f"XXXX {TIMES} 3", None, "needs_action")]
 
 
 @pytest.mark.parametrize(
@@ -382,3 +383,57 @@ async def test_an_update_that_somebody_left_retained_overwrites_nothing(
     await hass.async_block_till_done()
     assert show("sensor.basket_1_items").state == "2"
     assert show("binary_sensor.basket_1_connectivity").state == "off"
+
+
+async def test_amounts_of_money_have_long_term_statistics(hass: HomeAssistant, say: Say, show: Show) -> None:
+    say("basket/1/update", '{"id":1,"list":{}}')
+    await hass.async_block_till_done()
+    for name in ("basket_1_total_price", "shop_value_on_the_floor", "shop_revenue_today"):
+        attributes = show(f"sensor.{name}").attributes
+        assert (attributes["device_class"], attributes["state_class"]) == ("monetary", "total")
+
+
+async def test_the_revenue_says_since_when_it_is_summed(
+    hass: HomeAssistant, show: Show, freezer: FrozenDateTimeFactory
+) -> None:
+    def since() -> str:
+        return str(show("sensor.shop_revenue_today").attributes["last_reset"])
+
+    first = since()
+    assert datetime.fromisoformat(first) <= dt_util.utcnow()
+    # Nothing was sold, and the sum begins anew all the same.
+    await pass_time(hass, freezer, days=1)
+    assert since() != first
+
+
+async def test_another_currency_closes_the_day(
+    hass: HomeAssistant, site: MockConfigEntry, say: Say, show: Show, freezer: FrozenDateTimeFactory
+) -> None:
+    say("basket/1/status", "start")
+    say("basket/1/update", '{"id":1,"list":{"MLON":1}}')
+    say("basket/1/status", '{"msg":"total","payload":{"basketid":1,"totalprice":5}}')
+    say("basket/1/status", "end")
+    say("basket/2/status", "start")
+    say("basket/2/status", '{"msg":"total","payload":{"basketid":2,"totalprice":5}}')
+    await hass.async_block_till_done()
+    budget = {"entity_id": "number.basket_1_budget", "value": 20_000}
+    await hass.services.async_call("number", "set_value", budget, blocking=True)
+    await pass_time(hass, freezer, seconds=1.1)
+    before = show("sensor.shop_revenue_today")
+    assert before.state == "10800"
+    hass.config_entries.async_update_entry(site, options={"currency": "EUR"})
+    await hass.config_entries.async_reload(site.entry_id)
+    await hass.async_block_till_done()
+    after = show("sensor.shop_revenue_today")
+    assert (after.state, after.attributes["unit_of_measurement"]) == ("0", "EUR")
+    assert after.attributes["last_reset"] != before.attributes["last_reset"]
+    # Neither is a budget of 20,000 won one of 20,000 euros, nor a shown total.
+    assert show("number.basket_1_budget").state == "0.0"
+    assert site.runtime_data.baskets.by_root["basket/2"].basket.shown_total is None
+
+
+async def test_a_count_has_no_unit_that_could_be_wrong_of_one(hass: HomeAssistant, say: Say, show: Show) -> None:
+    say("basket/1/update", '{"id":1,"list":{"MLON":1}}')
+    await hass.async_block_till_done()
+    counts = ("basket_1_items", "basket_1_distinct_products", "shop_baskets_in_use", "shop_sessions_today")
+    assert [show(f"sensor.{name}").attributes.get("unit_of_measurement") for name in counts] == [None] * 4

@@ -69,8 +69,8 @@ async def test_a_price_list_is_changed_after_a_look_at_it(
         "added": "1",
         "changed": "1",
         "removed": "1",
-        "changes": "- **+** PEAR Pear: 1,000 KRW\n- **~** MLON Melon: 10,800 KRW → 9,000 KRW\n"
-        "- **\N{MINUS SIGN}** WTMN Watermelon: 18,000 KRW",
+        "changes": "- **+** PEAR Pear: 1,000 ₩\n- **~** MLON Melon: 10,800 ₩ → 9,000 ₩\n"
+        "- **\N{MINUS SIGN}** WTMN Watermelon: 18,000 ₩",
     }
     assert show("sensor.basket_1_total_price").state == "unknown"
     result = await go_on(hass, preview)
@@ -88,7 +88,7 @@ async def test_a_preview_shows_every_difference(hass: HomeAssistant, site: MockC
             "- **~** MLON Honeydew: `name` Melon → Honeydew, `price` 12000 → 24000, `discount_rate` 10 → 55,"
             " `category` - → fruit"
         ),
-        "- **~** WTMN Watermelon: 18,000 KRW → 9,000 KRW, `category` - → fruit",
+        "- **~** WTMN Watermelon: 18,000 ₩ → 9,000 ₩, `category` - → fruit",
     ]
 
 

@@ -17,7 +17,7 @@ from .basket_messages import (
     read_detail,
     same_basket,
 )
-from .json_values import JsonObject, JsonValue, to_count, to_decimal
+from .json_values import JsonObject, JsonValue, to_count, to_decimal, to_moment
 from .products import PriceList
 
 # After a change of the contents, the next total (of this site, an automation, another server) is due within this time;
@@ -230,6 +230,11 @@ class Basket:
         else:
             self.checked.discard(code)
 
+    def forget_amounts(self) -> None:
+        """Drop the amounts that were given in another currency."""
+        self.budget = None
+        self.shown_total = None
+
     def line_price(self, code: str) -> Decimal | None:
         """Return the price of all pieces of a product in the basket."""
         unit = self.prices.unit_price(code)
@@ -382,8 +387,8 @@ class Basket:
             prices=prices,
             rules=rules,
             basket_id=basket_id if isinstance(basket_id, str | int) else None,
-            session_started=_moment(stored.get("session_started")),
-            last_activity=_moment(stored.get("last_activity")),
+            session_started=to_moment(stored.get("session_started")),
+            last_activity=to_moment(stored.get("last_activity")),
             online=online if isinstance(online, bool) else None,
             shown_total=to_decimal(stored.get("shown_total")),
             budget=to_decimal(stored.get("budget")),
@@ -401,11 +406,3 @@ class Basket:
 
 def _moment_text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
-
-
-def _moment(value: JsonValue) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return moment if moment is not None and moment.tzinfo is not None else None

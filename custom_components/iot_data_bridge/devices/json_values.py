@@ -1,5 +1,6 @@
 """JSON as the field writes it: parsed once, judged value by value."""
 
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 import orjson
@@ -92,3 +93,12 @@ def to_text(value: JsonValue, longest: int = 255) -> str | None:
         return None
     text = str(value).strip()
     return text[:longest] or None
+
+
+def to_moment(value: JsonValue) -> datetime | None:
+    """Return a moment that was written in ISO 8601 with its offset; None for anything else."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None

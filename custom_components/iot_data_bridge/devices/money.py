@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 
 DEFAULT_DIGITS = 2
+# Signs that a reader takes for this currency; all other currencies are written as their code.
+_SIGNS = {"EUR": "€", "GBP": "£", "JPY": "¥", "KRW": "₩", "USD": "$"}
 # ISO 4217, the currencies whose minor unit is not a hundredth.
 _DIGITS = {
     **dict.fromkeys(
@@ -57,7 +59,14 @@ class Currency:
         """Return the nearest amount that can be paid; a half goes up, as at a till."""
         return amount.quantize(self.smallest, rounding=ROUND_HALF_UP)
 
-    def plain(self, amount: Decimal) -> int | str:
-        """Return the amount for JSON without a binary float: an integer where the currency has no coins, else text."""
+    def plain(self, amount: Decimal) -> int | float:
+        """Return the amount as the number of an answer: an integer where the currency has no coins.
+
+        A float's shortest text has every digit of the amount.
+        """
         rounded = self.round(amount)
-        return int(rounded) if self.digits == 0 else str(rounded)
+        return int(rounded) if self.digits == 0 else float(rounded)
+
+    def written(self, amount: Decimal) -> str:
+        """Return the amount in the one notation of all texts: `12,345 ₩`, `1,234.50 €`, `1.500 KWD`."""
+        return f"{self.round(amount):,} {_SIGNS.get(self.code, self.code)}"

@@ -2,18 +2,24 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 from decimal import Decimal
 
 from .basket import Basket, BasketEvent, EventKind
-from .json_values import JsonObject, JsonValue, to_count, to_decimal
+from .json_values import JsonObject, JsonValue, to_count, to_decimal, to_moment
+from .money import Currency
 
 
 @dataclass(slots=True)
 class Site:
-    """The sums of a shop: `summarise` counts the baskets, `count_event` and `turn_day` keep the day's figures."""
+    """The sums of a shop: `summarise` counts the baskets, `count_event` and `turn_day` keep the day's figures.
 
-    day: date
+    Attributes:
+        revenue_since: when the sum of the revenue began, in local time; its date is the day of the figures.
+    """
+
+    currency: Currency
+    revenue_since: datetime
     baskets_in_use: int = 0
     baskets_idle: int = 0
     items_out: int = 0
@@ -47,19 +53,35 @@ class Site:
         elif event.kind is EventKind.SESSION_ENDED:
             self.revenue_today += event.price if event.price is not None else shown_total or Decimal(0)
 
-    def turn_day(self, day: date) -> None:
-        """Begin the figures of a new day; the same day changes nothing."""
-        if day != self.day:
-            self.day = day
+    def turn_day(self, now: datetime) -> None:
+        """Begin the figures of a new day; `now` in local time. The same day changes nothing."""
+        if now.date() != self.revenue_since.date():
+            self.revenue_since = now
             self.sessions_today = 0
             self.revenue_today = Decimal(0)
 
     def as_json(self) -> JsonObject:
         """Return the state to store."""
-        return {"day": self.day.isoformat(), "sessions": self.sessions_today, "revenue": str(self.revenue_today)}
+        return {
+            "day": self.revenue_since.date().isoformat(),
+            "sessions": self.sessions_today,
+            "revenue": str(self.revenue_today),
+            "revenue_since": self.revenue_since.isoformat(),
+            "currency": self.currency.code,
+        }
 
-    def restore(self, stored: JsonValue) -> None:
-        """Take the stored figures if they are of this day."""
-        if isinstance(stored, dict) and stored.get("day") == self.day.isoformat():
+    def restore(self, stored: JsonValue) -> bool:
+        """Take the stored figures if they are of this day; amounts of another currency are not ours.
+
+        Returns:
+            Whether stored amounts of money are of this currency.
+        """
+        if not isinstance(stored, dict):
+            return True
+        same_currency = stored.get("currency", self.currency.code) == self.currency.code
+        if stored.get("day") == self.revenue_since.date().isoformat():
             self.sessions_today = to_count(stored.get("sessions")) or 0
-            self.revenue_today = to_decimal(stored.get("revenue")) or Decimal(0)
+            if same_currency:
+                self.revenue_today = to_decimal(stored.get("revenue")) or Decimal(0)
+                self.revenue_since = to_moment(stored.get("revenue_since")) or self.revenue_since
+        return same_currency

@@ -19,7 +19,6 @@ from custom_components.iot_data_bridge.devices.bridged import (
 from custom_components.iot_data_bridge.devices.dialects.factor import parse_status
 from custom_components.iot_data_bridge.devices.errors import MalformedMessageError
 from custom_components.iot_data_bridge.devices.printer import Printer, PrinterReport, PrinterState
-from custom_components.iot_data_bridge.devices.site import Site
 from custom_components.iot_data_bridge.devices.topics import SiteTopics, filters_overlap, first_overlap, valid_root
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -178,17 +177,3 @@ def test_the_default_topics_do_not_overlap() -> None:
 )
 def test_a_root_is_levels_of_names_or_plus(root: str, valid: bool) -> None:
     assert valid_root(root) is valid
-
-
-def test_a_new_day_begins_at_nothing_and_the_same_day_goes_on() -> None:
-    site = Site(NOON.date(), sessions_today=3)
-    stored = site.as_json()
-    site.turn_day(NOON.date())
-    assert site.sessions_today == 3
-    site.turn_day(NOON.date() + timedelta(days=1))
-    assert site.sessions_today == 0
-    site.restore(stored)
-    assert site.sessions_today == 0
-    again = Site(NOON.date())
-    again.restore(stored)
-    assert again.sessions_today == 3

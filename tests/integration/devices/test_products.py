@@ -14,25 +14,6 @@ WON = Currency("KRW")
 
 
 @pytest.mark.parametrize(
-    ("currency", "amount", "rounded"),
-    [
-        ("KRW", "10.5", "11"),
-        ("JPY", "10.4", "10"),
-        ("EUR", "0.005", "0.01"),
-        ("KWD", "0.0005", "0.001"),
-        ("CLF", "1", "1"),
-    ],
-)
-def test_money_is_rounded_to_the_smallest_coin_and_a_half_goes_up(currency: str, amount: str, rounded: str) -> None:
-    assert Currency(currency).round(Decimal(amount)) == Decimal(rounded)
-
-
-def test_money_in_json_is_no_binary_float() -> None:
-    assert WON.plain(Decimal(12345)) == 12345
-    assert Currency("EUR").plain(Decimal("12.3")) == "12.30"
-
-
-@pytest.mark.parametrize(
     ("price", "discount", "unit"), [("12000", "10", 10800), ("999", "33.3", 666), ("1", "50", 1), ("5", "100", 0)]
 )
 def test_the_price_of_a_piece_is_rounded_after_the_discount(price: str, discount: str, unit: int) -> None:
