@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mqtt_controller.controller import Controller, update_payload
+from mqtt_controller.controller import Controller
 from mqtt_controller.displays import DisplayError, Lines
+from mqtt_controller.messages import update_payload
 from mqtt_controller.poller import Cycle
 from mqtt_controller.presence import Sighting
 

@@ -1,4 +1,4 @@
-"""Says that the basket is there, and what is in it, whenever the broker or its other clients may not know."""
+"""Says that the basket is there, its session and its contents, whenever the broker or its clients may not know."""
 
 import logging
 import time
@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 # After a broker's restart its clients come back one by one, Home Assistant's within 10 s; an update has nobody to
-# reach before that, and nothing on this wire is retained.
+# reach before that, and only availability and session are retained.
 REPEAT_SECONDS = 15.0
+# However often a server says that it came up, it is answered no more often than this.
+ANSWER_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -24,38 +26,86 @@ class Connection(Protocol):
         """Tell whether the broker says that we are offline."""
         ...
 
+    def server_came_up(self) -> bool:
+        """Tell whether a server said since the last call that it has just come up."""
+        ...
+
     def announce(self) -> bool:
         """Publish that the basket is online; return False when that could not be done."""
         ...
 
+    def say_session(self, payload: bytes) -> bool:
+        """Publish the session; return False when that could not be done."""
+        ...
+
 
 class Announcer:
-    """Watches the connection; `send_contents` sends what the server may have missed."""
+    """Watches the connection; `session` returns what is to be said of the session, `send_contents` sends the rest."""
 
     def __init__(
-        self, connection: Connection, send_contents: Callable[[], None], clock: Callable[[], float] = time.monotonic
+        self,
+        connection: Connection,
+        session: Callable[[], bytes],
+        send_contents: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connection = connection
+        self._session = session
         self._send_contents = send_contents
         self._clock = clock
         self._connection_seen: int | None = None
         self._announced: int | None = None
+        self._session_said: bytes | None = None
+        self._asked = False
+        self._answered_at = -ANSWER_SECONDS
         self._repeat_at: float | None = None
 
     def watch(self) -> None:
         """Look at the connection, several times a second."""
         connection = self._connection.connection
         seen_before, self._connection_seen = self._connection_seen, connection
+        self._asked |= self._connection.server_came_up()
+        now = self._clock()
         if connection is None:
             if seen_before is not None:
                 log.warning("The broker is away; the basket goes on, its contents will be sent when it is back")
             self._repeat_at = None
         elif connection != self._announced or self._connection.called_offline():
-            if self._connection.announce():
-                self._announced = connection
-                log.info("Connected")
-                self._send_contents()
-                self._repeat_at = self._clock() + REPEAT_SECONDS
-        elif self._repeat_at is not None and self._clock() >= self._repeat_at:
+            self._announce(connection, now)
+        elif self._asked and now >= self._answered_at + ANSWER_SECONDS:
+            self._say_everything(now)
+        elif self._repeat_at is not None and now >= self._repeat_at:
             self._repeat_at = None
             self._send_contents()
+        else:
+            self.say_session()
+
+    def say_session(self) -> None:
+        """Say the session if it is another than was said last; before the connection is announced `watch` does."""
+        connection = self._connection.connection
+        if connection is None or connection != self._announced:
+            return
+        payload = self._session()
+        if payload != self._session_said and self._connection.say_session(payload):
+            self._session_said = payload
+
+    def _announce(self, connection: int, now: float) -> None:
+        # First the session: the one that is retained of a program that was killed must not stand beside "online".
+        self._session_said = None
+        if self._connection.say_session(payload := self._session()) and self._connection.announce():
+            self._session_said = payload
+            self._announced = connection
+            log.info("Connected")
+            self._said(now)
+            self._send_contents()
+
+    def _say_everything(self, now: float) -> None:
+        self._session_said = None
+        self.say_session()
+        self._said(now)
+        self._send_contents()
+
+    def _said(self, now: float) -> None:
+        self._asked = False
+        self._answered_at = now
+        self._repeat_at = now + REPEAT_SECONDS

@@ -6,12 +6,12 @@ Everything happens in the thread that calls; the program's loop (`program.py`) i
 import logging
 from typing import Protocol
 
-import orjson
-
 from mqtt_controller.commands import End, Refused, Start, Total, parse_command, same_basket
 from mqtt_controller.displays import Display, DisplayError, Lines, total_lines
+from mqtt_controller.messages import session_payload, update_payload
 from mqtt_controller.poller import Cycle
 from mqtt_controller.presence import Presence, Snapshot
+from mqtt_controller.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -36,27 +36,18 @@ class Updates(Protocol):
         ...
 
 
-# A JSON reader may keep numbers as doubles, which are exact up to 15 digits; a longer id stays a text.
-LONGEST_NUMBER_ID = 15
-
-
-def update_payload(basket_id: str, snapshot: Snapshot) -> bytes:
-    """Return the JSON of `<root>/update`; an id that is a number is written as one."""
-    number = int(basket_id) if basket_id.isdecimal() and len(basket_id) <= LONGEST_NUMBER_ID else None
-    return orjson.dumps({"id": basket_id if number is None else number, "list": snapshot})
-
-
 class Controller:
-    """One basket. `active` tells whether a session runs."""
+    """One basket."""
 
-    def __init__(self, basket_id: str, polling: Polling, display: Display, updates: Updates) -> None:
-        self.active = False
+    def __init__(
+        self, basket_id: str, polling: Polling, display: Display, updates: Updates, session: Session | None = None
+    ) -> None:
+        self._session = session or Session()
         self._basket_id = basket_id
         self._polling = polling
         self._display = display
         self._updates = updates
         self._presence = Presence()
-        self._session = 0
         self._announced = False  # the contents were sent in this session
         self._snapshot: Snapshot | None = None
         self._unsent = False
@@ -64,6 +55,15 @@ class Controller:
         self._foreign_tags: frozenset[bytes] = frozenset()
         # An LCD keeps what it showed when the program before this one was killed.
         self._show(None)
+
+    @property
+    def active(self) -> bool:
+        """Tell whether a session runs."""
+        return self._session.active
+
+    def session(self) -> bytes:
+        """Return what is to be said of the session."""
+        return session_payload(self._basket_id, active=self._session.active, since=self._session.since)
 
     def command(self, payload: bytes) -> None:
         """Do what one payload of the command topic says; what is no command is logged with its reason."""
@@ -79,7 +79,7 @@ class Controller:
 
     def cycle(self, cycle: Cycle) -> None:
         """Take one polling cycle, and send the contents if they changed or were not sent in this session."""
-        if not self.active or cycle.session != self._session:
+        if not self.active or cycle.session != self._session.number:
             return
         self._presence.cycle(cycle.sightings)
         self._report_foreign_tags()
@@ -100,26 +100,25 @@ class Controller:
             self._send()
 
     def close(self) -> None:
-        """End without a word to the server: display dark, readers idle."""
+        """End the session that may run: display dark, readers idle."""
         if self.active:
             self._end()
 
     def _start(self) -> None:
         if self.active:
             return
-        self.active = True
+        self._session.begin()
         self._announced = False
-        self._session += 1
         # Whoever takes the basket now is another customer: what lay in it last is not known to be there.
         self._presence.clear()
         self._show(total_lines(0))
-        self._polling.start(self._session)
+        self._polling.start(self._session.number)
         log.info("Session started")
 
     def _end(self) -> None:
         if not self.active:
             return
-        self.active = False
+        self._session.end()
         self._polling.stop()
         self._show(None)
         log.info("Session ended")

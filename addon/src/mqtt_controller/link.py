@@ -1,11 +1,11 @@
-"""The basket's connection to the broker: commands in, updates and availability out, and the retained last will."""
+"""The basket's connection to the broker: commands in; updates, session and availability out; the last will."""
 
 import logging
 import threading
 from collections.abc import Callable
 
 from communicator.common.exception import ProtocolAuthenticationError, ProtocolError
-from communicator.protocols.mqtt.mqtt_protocol import MQTTConfig, MQTTProtocol
+from communicator.protocols.mqtt.mqtt_protocol import MQTTConfig, MQTTProtocol, ReceivedMessage
 from mqtt_controller.settings import Settings
 
 CONNECT_SECONDS = 10.0
@@ -15,6 +15,8 @@ RETRY_LAST_SECONDS = 30.0
 
 ONLINE = "online"
 OFFLINE = "offline"
+# What Home Assistant publishes when it has come up or found its broker again.
+BIRTH = b"online"
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ class Link:
         self._closing = threading.Event()
         self._connections = 0
         self._offline_seen = threading.Event()
+        self._birth_seen = threading.Event()
         self._mqtt = MQTTProtocol(
             MQTTConfig(
                 broker_address=settings.host,
@@ -52,6 +55,7 @@ class Link:
         # Before connect(), so that the basket listens when it says that it is online.
         self._mqtt.subscribe(settings.availability_topic, self._take_availability, qos=1)
         self._mqtt.subscribe(settings.command_topic, self._take_command, qos=1)
+        self._mqtt.observe(settings.birth_topic, self._take_birth, qos=1)
         self._connector = threading.Thread(target=self._connect, name="mqtt-connector")
 
     @property
@@ -81,6 +85,16 @@ class Link:
     def called_offline(self) -> bool:
         """Tell whether the broker says that we are offline, as when the last will of a dead connection comes late."""
         return self._offline_seen.is_set()
+
+    def server_came_up(self) -> bool:
+        """Tell whether a server said since the last call that it has just come up."""
+        seen = self._birth_seen.is_set()
+        self._birth_seen.clear()
+        return seen
+
+    def say_session(self, payload: bytes) -> bool:
+        """Publish the session; return False when there is no connection to do so."""
+        return self.connection is not None and self._publish(self._settings.session_topic, payload, qos=1, retain=True)
 
     def send(self, payload: bytes) -> bool:
         """Publish one update; return False when there is no connection to do so."""
@@ -120,3 +134,8 @@ class Link:
     def _take_availability(self, _topic: str, payload: bytes) -> None:
         if payload != ONLINE.encode():
             self._offline_seen.set()
+
+    def _take_birth(self, message: ReceivedMessage) -> None:
+        # A retained one says that a server came up at some time; at a new connection everything is said anyway.
+        if message.payload == BIRTH and not message.retain:
+            self._birth_seen.set()

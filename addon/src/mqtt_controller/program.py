@@ -62,17 +62,18 @@ class Program:
             lambda error: self._events.put(_Stop(f"the polling of the RFID readers failed: {error!r}")),
         )
         controller = Controller(self._settings.basket_id, poller, self._display, self._link)
+        announcer = Announcer(self._link, controller.session, controller.send_again)
         self._link.start()
         try:
-            return self._loop(controller)
+            return self._loop(controller, announcer)
         finally:
             controller.close()
+            announcer.say_session()
             poller.close()
             self._link.close()
             self._display.close()
 
-    def _loop(self, controller: Controller) -> str | None:
-        announcer = Announcer(self._link, controller.send_again)
+    def _loop(self, controller: Controller, announcer: Announcer) -> str | None:
         while True:
             try:
                 event = self._events.get(timeout=WATCH_SECONDS)
@@ -88,4 +89,5 @@ class Program:
                 case Cycle():
                     controller.cycle(event)
                 case None:
-                    pass
+                    continue
+            announcer.say_session()

@@ -46,6 +46,7 @@ class Settings:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     basket_id: str = "1"
+    birth_topic: str = "homeassistant/status"
     reader: str = "random"
     display: str = "terminal"
     script: Path | None = None
@@ -71,12 +72,17 @@ class Settings:
         """Return the topic with the retained last will."""
         return f"{self.root}/availability"
 
+    @property
+    def session_topic(self) -> str:
+        """Return the topic with the retained session."""
+        return f"{self.root}/session"
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mqtt_controller",
         description="The smart basket's own program: reads RFID tags, publishes the contents, shows the total.",
-        epilog="Flags win over the environment (MQTT_HOST, MQTT_PORT, MQTT_TOPIC, MQTT_USER, MQTT_PASS, BASKET_ID). "
+        epilog="Flags win over the environment (the names in capitals). "
         "Prefer MQTT_PASS to --password: other users of the machine can list a program's flags.",
         allow_abbrev=False,
     )
@@ -87,6 +93,10 @@ def _parser() -> argparse.ArgumentParser:
     broker.add_argument("--user", help="user name (MQTT_USER; empty is anonymous)")
     broker.add_argument("--password", "--pass", help="password (MQTT_PASS)")
     broker.add_argument("--basket-id", help="this basket's id (BASKET_ID; 1)")
+    broker.add_argument(
+        "--birth-topic",
+        help="where a server says `online` when it has come up (MQTT_BIRTH_TOPIC; homeassistant/status)",
+    )
     reader = parser.add_argument_group("reader")
     reader.add_argument(
         "--reader",
@@ -148,6 +158,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], *, i
         user=setting(flags.user, "MQTT_USER", "") or None,
         password=password or None,
         basket_id=basket_id,
+        birth_topic=setting(flags.birth_topic, "MQTT_BIRTH_TOPIC", "homeassistant/status"),
         reader=reader,
         display=flags.display,
         script=flags.script,
