@@ -11,9 +11,10 @@ from homeassistant.util import dt as dt_util
 
 from .commands import BasketCommander
 from .device_collection import DeviceCollection, Handler, SiteContext, payload_of
+from .devices.admission import DeviceKind
 from .devices.basket import Basket, BasketEvent
 from .devices.basket_messages import BasketUpdate, CommandKind, parse_availability, parse_command, parse_update
-from .devices.errors import MalformedMessageError
+from .devices.identity import basket_key
 from .devices.json_values import JsonObject
 from .devices.products import PriceList
 from .devices.topics import BASKET_SUFFIXES, Channel
@@ -26,8 +27,6 @@ SITE_SECONDS = 1.0
 # Home Assistant enables at most 10,000 entities of one entry. A basket has 15; from here on new ones have the 9 that
 # every shop needs, which leaves room for 1,000 baskets, and the user can enable the others.
 MOST_FULL_BASKETS = 150
-# Invented roots must not fill the registries; more baskets than this have no enabled entities anyway.
-MOST_BASKETS = 2000
 
 _UPDATE_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_UPDATE])
 _COMMAND_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_COMMAND])
@@ -146,17 +145,12 @@ class Baskets(DeviceCollection):
 
     @callback
     def _on_update(self, message: ReceiveMessage) -> None:
-        try:
-            update = parse_update(payload_of(message))
-        except MalformedMessageError as error:
-            self._context.refuse(Channel.BASKET_UPDATE, message, error)
-            return
+        update = parse_update(payload_of(message))
         root = message.topic[:-_UPDATE_TAIL]
         if message.retain:
-            self._on_retained_update(message, root, update)
+            self._on_retained_update(root, update)
             return
-        if (device := self._device(Channel.BASKET_UPDATE, message, root)) is None:
-            return
+        device = self._device(root)
         basket = device.basket
         details = len(basket.details)
         events = basket.apply_update(update, dt_util.utcnow())
@@ -166,10 +160,11 @@ class Baskets(DeviceCollection):
         if self._running_total and basket.session_started is not None and update.contents is not None:
             self._commander.queue_total(device)
 
-    def _on_retained_update(self, message: ReceiveMessage, root: str, update: BasketUpdate) -> None:
+    def _on_retained_update(self, root: str, update: BasketUpdate) -> None:
         """Apply a retained update, unless the basket is known: then its state is newer."""
-        if root in self.by_root or (device := self._device(Channel.BASKET_UPDATE, message, root)) is None:
+        if root in self.by_root:
             return
+        device = self._device(root)
         device.basket.apply_retained(update)
         self._context.build(device)
         self._changed(device, ())
@@ -180,13 +175,8 @@ class Baskets(DeviceCollection):
         # Commands are not published retained. A retained one is of unknown age; the stored session is newer.
         if message.retain:
             return
-        try:
-            command = parse_command(payload_of(message))
-        except MalformedMessageError as error:
-            self._context.refuse(Channel.BASKET_COMMAND, message, error)
-            return
-        if (device := self._device(Channel.BASKET_COMMAND, message, message.topic[:-_COMMAND_TAIL])) is None:
-            return
+        command = parse_command(payload_of(message))
+        device = self._device(message.topic[:-_COMMAND_TAIL])
         basket = device.basket
         shown_total = basket.shown_total
         events = basket.apply_command(command, dt_util.utcnow())
@@ -199,17 +189,12 @@ class Baskets(DeviceCollection):
 
     @callback
     def _on_availability(self, message: ReceiveMessage) -> None:
-        try:
-            online = parse_availability(payload_of(message))
-        except MalformedMessageError as error:
-            self._context.refuse(Channel.BASKET_AVAILABILITY, message, error)
-            return
+        online = parse_availability(payload_of(message))
         root = message.topic[:-_AVAILABILITY_TAIL]
         # The last will of a basket that was taken away, or deleted and then switched off, is no basket.
         if online is None or (not online and root not in self.by_root):
             return
-        if (device := self._device(Channel.BASKET_AVAILABILITY, message, root)) is None:
-            return
+        device = self._device(root)
         # A retained one tells how things are, not that the basket did something just now.
         if message.retain:
             device.basket.online = online
@@ -217,12 +202,15 @@ class Baskets(DeviceCollection):
             device.basket.apply_availability(online, dt_util.utcnow())
         self._changed(device, ())
 
-    def _device(self, channel: Channel, message: ReceiveMessage, root: str) -> BasketDevice | None:
+    def _device(self, root: str) -> BasketDevice:
+        """Return a basket, a new one if it is admitted.
+
+        Raises:
+            MalformedMessageError: the basket is new, and not admitted.
+        """
         device = self.by_root.get(root)
         if device is None:
-            if len(self.by_root) >= MOST_BASKETS:
-                self._context.refuse(channel, message, MalformedMessageError("too_many_baskets"))
-                return None
+            self._context.admit(DeviceKind.BASKET, basket_key(root), root, len(self.by_root))
             device = self._add(Basket(root, self._prices, self._settings.rules))
             self._context.build(device)
             self._count_soon()

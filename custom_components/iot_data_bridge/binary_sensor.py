@@ -10,7 +10,7 @@ from homeassistant.components.binary_sensor import (
     BinarySensorEntityDescription,
 )
 from homeassistant.components.binary_sensor.const import BinarySensorDeviceClass
-from homeassistant.const import EntityCategory
+from homeassistant.const import EntityCategory, Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
@@ -54,7 +54,7 @@ async def async_setup_entry(
     hass: HomeAssistant, entry: SiteConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
     """Add binary sensors for every device there is and every one to come."""
-    entry.runtime_data.add_platform(async_add_entities, _build)
+    entry.runtime_data.add_platform(Platform.BINARY_SENSOR, async_add_entities, _build)
 
 
 def _build(device: FieldDevice) -> Iterator[BinarySensorEntity]:

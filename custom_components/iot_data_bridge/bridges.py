@@ -1,6 +1,7 @@
 """Bridges, and the bridged devices that their catalogs list."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import override
 
 from homeassistant.components.mqtt import ReceiveMessage
@@ -8,22 +9,27 @@ from homeassistant.const import Platform
 from homeassistant.core import callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers import entity_registry as er
+from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
 from .device_collection import DeviceCollection, Handler, SiteContext, payload_of
+from .devices.admission import DeviceKind
 from .devices.basket_messages import parse_availability
 from .devices.bridged import (
     Bridge,
     BridgedDevice,
     CatalogDevice,
+    Hello,
     parse_catalog,
     parse_catalog_device,
     parse_hello,
     parse_state,
 )
 from .devices.errors import MalformedMessageError
-from .devices.identity import bridged_key, object_key
+from .devices.identity import bridge_key, bridged_key, object_key
+from .devices.introductions import Introductions
 from .devices.json_values import JsonObject
+from .devices.level_names import is_id
 from .devices.topics import Channel
 from .field_devices import BridgeDevice, BridgedFieldDevice, FieldDevice
 
@@ -38,6 +44,9 @@ class Bridges(DeviceCollection):
     def __init__(self, context: SiteContext) -> None:
         super().__init__(context)
         self.by_id: dict[str, BridgeDevice] = {}
+        # A hello is said once. A removed bridge that still speaks comes back with its last one.
+        self._removed: dict[str, Hello] = {}
+        self._introductions: Introductions[tuple[Channel, ReceiveMessage]] = Introductions()
         self.bridged_devices: dict[str, BridgedFieldDevice] = {}
 
     @override
@@ -61,7 +70,7 @@ class Bridges(DeviceCollection):
             bridge = self._add(Bridge(bridge_id, name, version if isinstance(version, str) else None))
             for entry in devices if isinstance(devices, list) else ():
                 described = parse_catalog_device(entry)
-                if described is not None and isinstance(entry, dict):
+                if described is not None and is_id(described.device_id) and isinstance(entry, dict):
                     values = entry.get("values")
                     self._add_bridged(bridge, described).device.apply(values if isinstance(values, dict) else {})
 
@@ -86,7 +95,8 @@ class Bridges(DeviceCollection):
             return False
         for bridged in [device for device in self.bridged_devices.values() if device.bridge is bridge]:
             self._remove_bridged(bridged)
-        del self.by_id[bridge.bridge.bridge_id]
+        model = self.by_id.pop(bridge.bridge.bridge_id).bridge
+        self._removed[model.bridge_id] = Hello(model.bridge_id, model.name, model.version)
         return True
 
     @override
@@ -95,17 +105,18 @@ class Bridges(DeviceCollection):
             bridge.set_connected(connected)
             self._update_bridged(bridge)
 
+    @override
+    def check_timeouts(self, now: datetime) -> None:
+        for channel, message in self._introductions.expire(now):
+            self._context.refuse(channel, message.topic, MalformedMessageError("no_hello"))
+
     @callback
     def _on_availability(self, message: ReceiveMessage) -> None:
-        try:
-            online = parse_availability(payload_of(message))
-        except MalformedMessageError as error:
-            self._context.refuse(Channel.BRIDGE_AVAILABILITY, message, error)
+        online = parse_availability(payload_of(message))
+        if online is None and _bridge_id(message) not in self.by_id:
             return
-        bridge_id = message.topic.split("/")[_BRIDGE_LEVEL]
-        if online is None and bridge_id not in self.by_id:
+        if (device := self._bridge(Channel.BRIDGE_AVAILABILITY, message)) is None:
             return
-        device = self._bridge(bridge_id)
         device.bridge.online = online
         device.refresh()
         self._update_bridged(device)
@@ -114,26 +125,22 @@ class Bridges(DeviceCollection):
     def _on_hello(self, message: ReceiveMessage) -> None:
         if not message.payload:
             return
-        try:
-            hello = parse_hello(payload_of(message))
-        except MalformedMessageError as error:
-            self._context.refuse(Channel.BRIDGE_HELLO, message, error)
-            return
-        device = self._bridge(message.topic.split("/")[_BRIDGE_LEVEL])
+        hello = parse_hello(payload_of(message))
+        bridge_id = _bridge_id(message)
+        if hello.bridge_id != bridge_id:
+            raise MalformedMessageError("bridge_id_differs")
+        device = self._introduce(hello)
         if device.apply_hello(hello):
             self._context.register(device)
             self._context.save_soon()
+        for channel, earlier in self._introductions.take(bridge_id):
+            self._context.dispatch(channel, earlier)
 
     @callback
     def _on_catalog(self, message: ReceiveMessage) -> None:
-        if not message.payload:
+        if not message.payload or (bridge := self._bridge(Channel.BRIDGE_CATALOG, message)) is None:
             return
-        try:
-            catalog = parse_catalog(payload_of(message))
-        except MalformedMessageError as error:
-            self._context.refuse(Channel.BRIDGE_CATALOG, message, error)
-            return
-        bridge = self._bridge(message.topic.split("/")[_BRIDGE_LEVEL])
+        catalog = parse_catalog(payload_of(message))
         listed = {
             bridged_key(bridge.bridge.bridge_id, device_id): found for device_id, found in catalog.devices.items()
         }
@@ -143,6 +150,11 @@ class Bridges(DeviceCollection):
         for key, described in listed.items():
             known = self.bridged_devices.get(key)
             if known is None:
+                try:
+                    self._context.admit(DeviceKind.BRIDGED_DEVICE, key, described.device_id, len(self.bridged_devices))
+                except MalformedMessageError as error:
+                    self._context.refuse(Channel.BRIDGE_CATALOG, message.topic, error)
+                    continue
                 known = self._add_bridged(bridge, described)
                 # A device without objects has no entity that would bring it into the registry.
                 self._context.register(known)
@@ -154,27 +166,45 @@ class Bridges(DeviceCollection):
 
     @callback
     def _on_state(self, message: ReceiveMessage) -> None:
-        if not message.payload:
+        if not message.payload or (bridge := self._bridge(Channel.BRIDGE_STATE, message)) is None:
             return
-        levels = message.topic.split("/")
-        device = self.bridged_devices.get(bridged_key(levels[_BRIDGE_LEVEL], levels[_DEVICE_LEVEL]))
+        device_id = message.topic.split("/")[_DEVICE_LEVEL]
+        device = self.bridged_devices.get(bridged_key(bridge.bridge.bridge_id, device_id))
         if device is None:
             # The catalog is retained too and comes first; a state without it describes nothing.
-            self._context.refuse(Channel.BRIDGE_STATE, message, MalformedMessageError("not_in_catalog"))
-            return
-        try:
-            values = parse_state(payload_of(message))
-        except MalformedMessageError as error:
-            self._context.refuse(Channel.BRIDGE_STATE, message, error)
-            return
-        device.device.apply(values)
+            raise MalformedMessageError("not_in_catalog")
+        device.device.apply(parse_state(payload_of(message)))
         device.refresh()
         self._context.save_soon()
 
-    def _bridge(self, bridge_id: str) -> BridgeDevice:
+    def _bridge(self, channel: Channel, message: ReceiveMessage) -> BridgeDevice | None:
+        """Return the bridge of a message; without its hello there is none, and the message waits.
+
+        Raises:
+            MalformedMessageError: `no_hello`, when too many messages wait already.
+        """
+        bridge_id = _bridge_id(message)
+        if (device := self.by_id.get(bridge_id)) is not None:
+            return device
+        if (hello := self._removed.get(bridge_id)) is not None:
+            return self._introduce(hello)
+        size, now = len(message.payload), dt_util.utcnow()
+        if not self._introductions.keep(bridge_id, message.topic, size, (channel, message), now):
+            raise MalformedMessageError("no_hello")
+        return None
+
+    def _introduce(self, hello: Hello) -> BridgeDevice:
+        """Return the bridge that a hello names, a new one if it is admitted.
+
+        Raises:
+            MalformedMessageError: the bridge is new, and not admitted.
+        """
+        bridge_id = hello.bridge_id
         device = self.by_id.get(bridge_id)
         if device is None:
-            device = self._add(Bridge(bridge_id, bridge_id))
+            self._context.admit(DeviceKind.BRIDGE, bridge_key(bridge_id), bridge_id, len(self.by_id))
+            device = self._add(Bridge(bridge_id, hello.name, hello.version))
+            self._removed.pop(bridge_id, None)
             self._context.build(device)
             self._context.save_soon()
         return device
@@ -225,3 +255,7 @@ class Bridges(DeviceCollection):
         entry = registry.async_get_device_by_identifier((DOMAIN, device.key), self._context.entry_id)
         if entry is not None:
             registry.async_remove_device(entry.id)
+
+
+def _bridge_id(message: ReceiveMessage) -> str:
+    return message.topic.split("/")[_BRIDGE_LEVEL]

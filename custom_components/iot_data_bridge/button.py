@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import override
 
 from homeassistant.components.button import ButtonEntity, ButtonEntityDescription
+from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
@@ -43,7 +44,7 @@ async def async_setup_entry(
                 if device.claim(f"button:{description.key}"):
                     yield BasketButton(device, hub.commander, description)
 
-    hub.add_platform(async_add_entities, build)
+    hub.add_platform(Platform.BUTTON, async_add_entities, build)
 
 
 class BasketButton(FieldEntity, ButtonEntity):

@@ -13,6 +13,9 @@ CONF_BASKET_ROOTS: Final = "basket_roots"
 CONF_BRIDGE_ID: Final = "bridge_id"
 CONF_PRINTERS: Final = "printers"
 
+CONF_ACCEPT_DEVICES: Final = "accept_devices"
+# The end of the ten minutes, ISO 8601; not shown in any form.
+CONF_ACCEPT_UNTIL: Final = "accept_devices_until"
 CONF_COMMAND_EXPIRY: Final = "command_expiry"
 CONF_CURRENCY: Final = "currency"
 CONF_RUNNING_TOTAL: Final = "running_total"

@@ -8,11 +8,13 @@ from typing import Protocol
 from homeassistant.components.mqtt import ReceiveMessage
 from homeassistant.core import HomeAssistant
 
+from .devices.admission import DeviceKind
 from .devices.errors import MalformedMessageError
 from .devices.json_values import JsonObject
 from .devices.topics import Channel
 from .field_devices import FieldDevice
 
+# Raises MalformedMessageError for a message that it cannot use.
 type Handler = Callable[[ReceiveMessage], None]
 
 
@@ -34,8 +36,14 @@ class SiteContext(Protocol):
     def save_soon(self) -> None:
         """Store the site's state soon."""
 
-    def refuse(self, channel: Channel, message: ReceiveMessage, error: MalformedMessageError) -> None:
-        """Count a message that cannot be read."""
+    def admit(self, kind: DeviceKind, key: str, name: str, present: int) -> None:
+        """Accept a new device beside `present` others of its kind; raises MalformedMessageError with the reason."""
+
+    def dispatch(self, channel: Channel, message: ReceiveMessage) -> None:
+        """Let a handler take a message that had to wait."""
+
+    def refuse(self, channel: Channel, topic: str, error: MalformedMessageError) -> None:
+        """Count a message that cannot be used."""
 
 
 class DeviceCollection(ABC):

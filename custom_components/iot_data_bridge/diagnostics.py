@@ -4,7 +4,7 @@ from homeassistant.components import mqtt
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 
-from .devices.json_values import JsonObject, JsonValue
+from .devices.json_values import JsonValue
 from .hub import SiteConfigEntry
 
 
@@ -14,9 +14,6 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: SiteCon
         return {"data": dict(entry.data), "options": dict(entry.options), "state": entry.state.value}
     hub = entry.runtime_data
     topics = hub.settings.topics
-    refused: JsonObject = {
-        f"{channel.value}: {reason}": count for (channel, reason), count in sorted(hub.refused.items())
-    }
     return {
         "data": dict(entry.data),
         "options": dict(entry.options),
@@ -24,7 +21,7 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: SiteCon
         "connected": mqtt.is_connected(hass),
         "currency": hub.settings.currency.code,
         "products": len(hub.prices),
-        "refused_messages": refused,
+        "refused_messages": hub.refusals.as_json(),
         "site": hub.site.site.as_json(),
         "baskets": [*hub.baskets.stored()],
         "printers": [*hub.printers.stored()],

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import override
 
 from homeassistant.components.event import EventEntity
+from homeassistant.const import Platform
 from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
@@ -19,7 +20,7 @@ async def async_setup_entry(
     hass: HomeAssistant, entry: SiteConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
     """Add the events of every basket there is and every one to come."""
-    entry.runtime_data.add_platform(async_add_entities, _build)
+    entry.runtime_data.add_platform(Platform.EVENT, async_add_entities, _build)
 
 
 def _build(device: FieldDevice) -> Iterator[EventEntity]:

@@ -1,6 +1,5 @@
 """The hub of one config entry: its subscriptions, devices, storage and timers."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
@@ -8,6 +7,7 @@ from functools import partial
 from homeassistant.components import mqtt
 from homeassistant.components.mqtt import ReceiveMessage
 from homeassistant.config_entries import ConfigEntry
+from homeassistant.const import Platform
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.entity import Entity
@@ -19,13 +19,16 @@ from .baskets import Baskets
 from .bridges import Bridges
 from .commands import BasketCommander
 from .const import DOMAIN, LOGGER
+from .devices.admission import Admission, DeviceKind
 from .devices.errors import MalformedMessageError
 from .devices.identity import basket_key, bridge_key, is_read, printer_key
 from .devices.products import PriceList, PriceListChange, PriceListError, Product
 from .devices.site import Site
 from .devices.topics import Channel
+from .entity_budget import EntityBudget
 from .field_devices import FieldDevice, SiteDevice
 from .printers import Printers
+from .refusals import Refusals
 from .repairs import PriceListIssue
 from .settings import SiteSettings
 from .storage import StoredSite, price_list_store, site_store
@@ -47,9 +50,11 @@ class Hub:
         self.connected = mqtt.is_connected(hass)
         # The beginning of the current gapless subscription; None without one.
         self.subscribed_since: datetime | None = None
-        self.refused: Counter[tuple[Channel, str]] = Counter()
+        self.refusals = Refusals()
         self._entry = entry
-        self._platforms: list[tuple[AddConfigEntryEntitiesCallback, BuildEntities]] = []
+        self._admission = Admission(self.settings.accept_until)
+        self._entities = EntityBudget(hass, entry)
+        self._platforms: list[tuple[Platform, AddConfigEntryEntitiesCallback, BuildEntities]] = []
         self._store = site_store(hass, entry.entry_id)
         self._price_store = price_list_store(hass, entry.entry_id)
         self._running: list[CALLBACK_TYPE] = []
@@ -68,6 +73,9 @@ class Hub:
         self.printers = Printers(self)
         self.bridges = Bridges(self)
         self._collections = (self.baskets, self.printers, self.bridges)
+        self._handlers = {
+            channel: handler for collection in self._collections for channel, handler in collection.handlers().items()
+        }
 
     async def async_load(self) -> None:
         """Restore the price list, and every stored device that the site's topics still match."""
@@ -101,9 +109,6 @@ class Hub:
         # The connection may have changed while storage was read and platforms were set up.
         if (connected := mqtt.is_connected(self.hass)) != self.connected:
             self._on_connection(connected)
-        handlers = {
-            channel: handler for collection in self._collections for channel, handler in collection.handlers().items()
-        }
         for topic_filter, channel in self.settings.topics.filters().items():
             if channel is Channel.BASKET_COMMAND:
                 self.commander.require_subscription(topic_filter)
@@ -111,7 +116,7 @@ class Hub:
                 self._running.append(mqtt.async_on_subscribe_done(self.hass, topic_filter, 1, confirmed))
             # Bytes: payloads that are no UTF-8 are counted here, not dropped by the MQTT integration.
             self._running.append(
-                await mqtt.async_subscribe(self.hass, topic_filter, handlers[channel], 1, encoding=None)
+                await mqtt.async_subscribe(self.hass, topic_filter, partial(self.dispatch, channel), 1, encoding=None)
             )
         if self.connected:
             self.baskets.catch_up()
@@ -128,10 +133,12 @@ class Hub:
         await self._store.async_save(self._stored())
 
     @callback
-    def add_platform(self, add_entities: AddConfigEntryEntitiesCallback, build: BuildEntities) -> None:
+    def add_platform(
+        self, platform: Platform, add_entities: AddConfigEntryEntitiesCallback, build: BuildEntities
+    ) -> None:
         """Register a platform, which builds entities for every present and future device."""
-        self._platforms.append((add_entities, build))
-        add_entities([entity for device in self.devices() for entity in build(device)])
+        self._platforms.append((platform, add_entities, build))
+        add_entities(self._entities.admit(platform, [entity for device in self.devices() for entity in build(device)]))
 
     def devices(self) -> list[FieldDevice]:
         """Return every device of the site."""
@@ -157,19 +164,34 @@ class Hub:
 
     def build(self, device: FieldDevice) -> None:
         """Let every platform build the entities that the device lacks."""
-        for add_entities, build in self._platforms:
-            if entities := list(build(device)):
+        for platform, add_entities, build in self._platforms:
+            if entities := self._entities.admit(platform, build(device)):
                 add_entities(entities)
 
-    def refuse(self, channel: Channel, message: ReceiveMessage, error: MalformedMessageError) -> None:
-        """Count an unreadable message; only the first of each reason is logged."""
-        self.refused[channel, error.reason] += 1
-        if self.refused[channel, error.reason] == 1:
-            LOGGER.warning(
-                "A message on %s cannot be read (%s); more of this kind are only counted, see the diagnostics",
-                message.topic,
-                error.reason,
-            )
+    def admit(self, kind: DeviceKind, key: str, name: str, present: int) -> None:
+        """Accept a new device with this name beside `present` others of its kind.
+
+        Raises:
+            MalformedMessageError: the reason, see `Admission.check`.
+        """
+        registry = dr.async_get(self.hass)
+        # A device of the registry is not new, even if the storage lacks it.
+        known = registry.async_get_device_by_identifier((DOMAIN, key), self.entry_id) is not None
+        self._admission.check(kind, name, present, None if known else dt_util.utcnow())
+
+    def refuse(self, channel: Channel, topic: str, error: MalformedMessageError) -> None:
+        """Count a message that cannot be used."""
+        self.refusals.add(channel, topic, error)
+
+    @callback
+    def dispatch(self, channel: Channel, message: ReceiveMessage) -> None:
+        """Let a handler take a message. One that it cannot use costs the site nothing but a count."""
+        try:
+            self._handlers[channel](message)
+        except MalformedMessageError as error:
+            self.refuse(channel, message.topic, error)
+        except Exception as error:  # noqa: BLE001 -- a stranger's message must not stop the others, whatever it meets
+            self.refusals.add_defect(channel, message.topic, error)
 
     def save_soon(self) -> None:
         """Store the site's state within `SAVE_SECONDS`."""

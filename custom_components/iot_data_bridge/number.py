@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import override
 
 from homeassistant.components.number import NumberDeviceClass, NumberEntity, NumberMode
-from homeassistant.const import EntityCategory
+from homeassistant.const import EntityCategory, Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
@@ -27,7 +27,7 @@ async def async_setup_entry(
         if isinstance(device, BasketDevice) and device.claim("number:budget"):
             yield BudgetNumber(device, hub)
 
-    hub.add_platform(async_add_entities, build)
+    hub.add_platform(Platform.NUMBER, async_add_entities, build)
 
 
 class BudgetNumber(ValueEntity[Decimal], NumberEntity):

@@ -16,11 +16,16 @@ from homeassistant.helpers.selector import (
     NumberSelector,
     NumberSelectorConfig,
     NumberSelectorMode,
+    SelectSelector,
+    SelectSelectorConfig,
     TextSelector,
     TextSelectorConfig,
 )
+from homeassistant.util import dt as dt_util
 
 from .const import (
+    CONF_ACCEPT_DEVICES,
+    CONF_ACCEPT_UNTIL,
     CONF_COMMAND_EXPIRY,
     CONF_CURRENCY,
     CONF_RUNNING_TOTAL,
@@ -28,6 +33,7 @@ from .const import (
     DEFAULT_COMMAND_EXPIRY,
     DEFAULT_SILENCE_MINUTES,
 )
+from .devices.admission import ACCEPTANCE_TIME, Acceptance
 from .devices.money import Currency
 from .devices.products import PriceListChange, PriceListError, Product, read_price_list
 from .hub import Hub
@@ -73,6 +79,7 @@ class SiteOptionsFlow(OptionsFlowWithReload):
                         **user_input,
                         CONF_SILENCE_MINUTES: int(user_input[CONF_SILENCE_MINUTES]),
                         CONF_COMMAND_EXPIRY: int(user_input[CONF_COMMAND_EXPIRY]),
+                        **_acceptance_end(user_input[CONF_ACCEPT_DEVICES]),
                     }
                 )
         schema = vol.Schema(
@@ -81,6 +88,11 @@ class SiteOptionsFlow(OptionsFlowWithReload):
                 vol.Required(CONF_RUNNING_TOTAL, default=False): BooleanSelector(),
                 vol.Required(CONF_SILENCE_MINUTES, default=DEFAULT_SILENCE_MINUTES): _number(0, 1440, "min"),
                 vol.Required(CONF_COMMAND_EXPIRY, default=DEFAULT_COMMAND_EXPIRY): _number(1, 86_400, "s"),
+                vol.Required(CONF_ACCEPT_DEVICES, default=Acceptance.ALWAYS.value): SelectSelector(
+                    SelectSelectorConfig(
+                        options=[acceptance.value for acceptance in Acceptance], translation_key=CONF_ACCEPT_DEVICES
+                    )
+                ),
             }
         )
         return self.async_show_form(
@@ -195,3 +207,10 @@ def _brief(value: str | Decimal | None) -> str:
     """Return a value for the preview, which has one line for each product."""
     text = "-" if value is None else str(value)
     return text if len(text) <= LONGEST_PREVIEWED else f"{text[:LONGEST_PREVIEWED]}…"
+
+
+def _acceptance_end(acceptance: str) -> dict[str, str]:
+    """Return the option that ends ten minutes of acceptance, which begin now."""
+    if acceptance != Acceptance.TEN_MINUTES:
+        return {}
+    return {CONF_ACCEPT_UNTIL: (dt_util.utcnow() + ACCEPTANCE_TIME).isoformat()}

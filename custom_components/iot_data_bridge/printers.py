@@ -9,8 +9,9 @@ from homeassistant.core import callback
 from homeassistant.util import dt as dt_util
 
 from .device_collection import DeviceCollection, Handler, SiteContext, payload_of
+from .devices.admission import DeviceKind
 from .devices.dialects.factor import parse_status
-from .devices.errors import MalformedMessageError
+from .devices.identity import printer_key
 from .devices.json_values import JsonObject
 from .devices.printer import Printer
 from .devices.topics import FACTOR_STATUS_PREFIX, Channel
@@ -59,14 +60,11 @@ class Printers(DeviceCollection):
 
     @callback
     def _on_factor_status(self, message: ReceiveMessage) -> None:
-        try:
-            report = parse_status(payload_of(message))
-        except MalformedMessageError as error:
-            self._context.refuse(Channel.FACTOR_STATUS, message, error)
-            return
+        report = parse_status(payload_of(message))
         uuid = message.topic[_FACTOR_HEAD:]
         device = self.by_uuid.get(uuid)
         if device is None:
+            self._context.admit(DeviceKind.PRINTER, printer_key(uuid), uuid, len(self.by_uuid))
             device = self._add(Printer(uuid))
             self._context.build(device)
         device.printer.apply(report, dt_util.utcnow())

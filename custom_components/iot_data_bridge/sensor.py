@@ -19,6 +19,7 @@ from homeassistant.const import (
     PERCENTAGE,
     SIGNAL_STRENGTH_DECIBELS_MILLIWATT,
     EntityCategory,
+    Platform,
     UnitOfMass,
     UnitOfTemperature,
 )
@@ -182,7 +183,7 @@ async def async_setup_entry(
     hass: HomeAssistant, entry: SiteConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
     """Add sensors for every device there is and every one to come."""
-    entry.runtime_data.add_platform(async_add_entities, _build)
+    entry.runtime_data.add_platform(Platform.SENSOR, async_add_entities, _build)
 
 
 def _build(device: FieldDevice) -> Iterator[SensorEntity]:

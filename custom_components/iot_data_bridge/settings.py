@@ -1,13 +1,16 @@
 """A config entry's settings as values with types."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Self
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
+from homeassistant.util import dt as dt_util
 
 from .const import (
+    CONF_ACCEPT_DEVICES,
+    CONF_ACCEPT_UNTIL,
     CONF_BASKET_ROOTS,
     CONF_BRIDGE_ID,
     CONF_COMMAND_EXPIRY,
@@ -20,6 +23,7 @@ from .const import (
     DEFAULT_SILENCE_MINUTES,
     EVERY_BRIDGE,
 )
+from .devices.admission import Acceptance, accepted_until
 from .devices.basket import BasketRules
 from .devices.money import Currency
 from .devices.topics import SiteTopics
@@ -27,12 +31,18 @@ from .devices.topics import SiteTopics
 
 @dataclass(frozen=True, slots=True)
 class SiteSettings:
-    """The topics and options of a site; `command_expiry` in seconds."""
+    """The topics and options of a site.
+
+    Attributes:
+        command_expiry: seconds after which the broker drops a command that its basket did not take.
+        accept_until: until when new devices are accepted, None for always.
+    """
 
     topics: SiteTopics
     currency: Currency
     rules: BasketRules
     command_expiry: int
+    accept_until: datetime | None = None
 
     @classmethod
     def of(cls, hass: HomeAssistant, entry: ConfigEntry) -> Self:
@@ -47,6 +57,10 @@ class SiteSettings:
                 running_total=options.get(CONF_RUNNING_TOTAL, False),
             ),
             command_expiry=options.get(CONF_COMMAND_EXPIRY, DEFAULT_COMMAND_EXPIRY),
+            accept_until=accepted_until(
+                Acceptance(options.get(CONF_ACCEPT_DEVICES, Acceptance.ALWAYS)),
+                dt_util.parse_datetime(options.get(CONF_ACCEPT_UNTIL, "")),
+            ),
         )
 
 

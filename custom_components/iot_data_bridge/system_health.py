@@ -22,5 +22,5 @@ async def _async_info(hass: HomeAssistant) -> dict[str, object]:
         "broker_connected": bool(hubs) and mqtt.is_connected(hass),
         "baskets": sum(len(hub.baskets.by_root) for hub in hubs),
         "products": sum(len(hub.prices) for hub in hubs),
-        "refused_messages": sum(sum(hub.refused.values()) for hub in hubs),
+        "refused_messages": sum(hub.refusals.counts.total() for hub in hubs),
     }

@@ -5,6 +5,7 @@ from typing import override
 
 from homeassistant.components.todo.const import TodoItemStatus, TodoListEntityFeature
 from homeassistant.components.todo.entity import TodoItem, TodoListEntity
+from homeassistant.const import Platform
 from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
@@ -29,7 +30,7 @@ async def async_setup_entry(
         if isinstance(device, BasketDevice) and device.claim("todo:contents"):
             yield ContentsList(device, hub)
 
-    hub.add_platform(async_add_entities, build)
+    hub.add_platform(Platform.TODO, async_add_entities, build)
 
 
 class ContentsList(ValueEntity[int], TodoListEntity):

@@ -17,6 +17,7 @@ from pytest_homeassistant_custom_component.common import (
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.iot_data_bridge import baskets
+from custom_components.iot_data_bridge.devices.admission import MOST_DEVICES, DeviceKind
 from custom_components.iot_data_bridge.todo import TIMES
 
 from .conftest import Say, Show
@@ -52,8 +53,8 @@ async def test_a_message_that_cannot_be_read_makes_no_basket(
     say("basket/1/availability", "")
     await hass.async_block_till_done()
     assert site.runtime_data.baskets.by_root == {}
-    assert sum(site.runtime_data.refused.values()) == 9
-    assert caplog.text.count("cannot be read") == 3
+    assert site.runtime_data.refusals.counts.total() == 9
+    assert caplog.text.count("cannot be used") == 3
 
 
 async def test_a_retained_command_is_somebodys_leftover(hass: HomeAssistant, say: Say, site: MockConfigEntry) -> None:
@@ -354,15 +355,15 @@ async def test_a_large_site_enables_what_every_shop_needs(
 async def test_invented_baskets_come_to_an_end(
     hass: HomeAssistant, say: Say, site: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(baskets, "MOST_BASKETS", 1)
+    monkeypatch.setitem(MOST_DEVICES, DeviceKind.BASKET, 1)
     for number in (1, 2):
         say(f"basket/{number}/update", '{"list":{}}')
         say(f"basket/{number}/status", "start")
         say(f"basket/{number}/availability", "online")
     await hass.async_block_till_done()
     assert list(site.runtime_data.baskets.by_root) == ["basket/1"]
-    assert {reason for _, reason in site.runtime_data.refused} == {"too_many_baskets"}
-    assert sum(site.runtime_data.refused.values()) == 3
+    assert {reason for _, reason in site.runtime_data.refusals.counts} == {"too_many_baskets"}
+    assert site.runtime_data.refusals.counts.total() == 3
 
 
 async def test_what_one_message_changes_has_one_cause(hass: HomeAssistant, say: Say, show: Show) -> None:

@@ -444,6 +444,7 @@ async def test_what_is_behind_a_stopped_bridge_cannot_be_known(hass: HomeAssista
 async def test_messages_of_a_bridge_that_cannot_be_read_are_counted(
     hass: HomeAssistant, site: MockConfigEntry, say: Say
 ) -> None:
+    say("iot_data_bridge/edge/hello", '{"bridge_id":"edge"}')
     for name in ("availability", "hello", "catalog", "state/VM-A"):
         say(f"iot_data_bridge/edge/{name}", "")
         say(f"iot_data_bridge/edge/{name}", "?")
@@ -451,7 +452,7 @@ async def test_messages_of_a_bridge_that_cannot_be_read_are_counted(
     say("iot_data_bridge/edge/catalog", '{"devices":[{"id":"VM-A"}]}')
     say("iot_data_bridge/edge/state/VM-A", "?")
     await hass.async_block_till_done()
-    assert {(channel.value, reason) for channel, reason in site.runtime_data.refused} == {
+    assert {(channel.value, reason) for channel, reason in site.runtime_data.refusals.counts} == {
         ("bridge_availability", "not_an_availability"),
         ("bridge_hello", "not_json"),
         ("bridge_catalog", "not_json"),

@@ -15,7 +15,13 @@ from custom_components.iot_data_bridge.const import DOMAIN
 
 from .conftest import Say, Show
 
-SETTINGS = {"currency": "EUR", "running_total": True, "silence_minutes": 5, "command_expiry": 30}
+SETTINGS = {
+    "currency": "EUR",
+    "running_total": True,
+    "silence_minutes": 5,
+    "command_expiry": 30,
+    "accept_devices": "always",
+}
 
 
 @pytest.fixture(autouse=True)

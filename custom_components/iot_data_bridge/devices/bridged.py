@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from .admission import MOST_DEVICES, DeviceKind
 from .errors import MalformedMessageError
 from .json_values import JsonObject, JsonValue, parse_object, to_float, to_text
+from .level_names import is_id
 
-MOST_DEVICES = 10_000
 MOST_OBJECTS = 1_000
 
 
@@ -162,7 +163,7 @@ def parse_hello(payload: bytes) -> Hello:
     """
     message = parse_object(payload)
     bridge_id = to_text(message.get("bridge_id"))
-    if bridge_id is None or any(character in bridge_id for character in "/+#\0"):
+    if bridge_id is None or not is_id(bridge_id):
         raise MalformedMessageError("bridge_id_missing")
     return Hello(bridge_id, to_text(message.get("name")) or bridge_id, to_text(message.get("version")))
 
@@ -175,7 +176,7 @@ def parse_catalog(payload: bytes) -> Catalog:
     """
     message = parse_object(payload)
     listed = message.get("devices")
-    if not isinstance(listed, list) or len(listed) > MOST_DEVICES:
+    if not isinstance(listed, list) or len(listed) > MOST_DEVICES[DeviceKind.BRIDGED_DEVICE]:
         raise MalformedMessageError("devices_missing")
     devices: dict[str, CatalogDevice] = {}
     for entry in listed:
