@@ -13,9 +13,11 @@ from data_bridge.catalog.casts import (
     MAXIMUM_INTEGER,
     MINIMUM_INTEGER,
     CastError,
+    DigitsLostError,
     Raw,
     Value,
     ValueType,
+    as_written,
     prepare_cast,
     to_boolean,
     to_float,
@@ -110,9 +112,20 @@ def test_what_is_no_truth_is_refused_not_guessed(raw: Raw) -> None:
         to_boolean(raw)
 
 
-@pytest.mark.parametrize(("raw", "text"), [("on", "on"), ("", ""), (12, "12"), (1.5, "1.5"), (True, "true")])
+@pytest.mark.parametrize(("raw", "text"), [("on", "on"), ("", ""), (12, "12"), (True, "true")])
 def test_a_text_is_what_json_would_write(raw: Raw, text: str) -> None:
     assert to_text(raw) == text
+
+
+@pytest.mark.parametrize("raw", [1.5, 0, 1e300])
+def test_a_number_that_may_have_been_written_otherwise_is_wanted_as_its_digits(raw: Raw) -> None:
+    with pytest.raises(DigitsLostError):
+        to_text(raw)
+
+
+def test_a_number_that_no_message_holds_is_written_as_json_writes_it() -> None:
+    assert [as_written(raw) for raw in (1.5, 0, -7, 1e300)] == ["1.5", "0", "-7", "1e+300"]
+    assert [as_written(raw) for raw in (True, "1.50", None)] == [True, "1.50", None]
 
 
 @pytest.mark.parametrize("raw", [None, [], {}])

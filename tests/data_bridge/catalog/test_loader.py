@@ -209,6 +209,36 @@ def test_the_version_changes_with_the_content(files: CatalogFiles) -> None:
             "scale",
         ),
         (
+            "mappings:\n  - {equip_tag: a, message_id: b, object: A, value_type: float, scale: 0,1}",
+            2,
+            "invalid",
+            "mappings.0.scale: 0 makes every value the same",
+        ),
+        (
+            "mappings:\n  - {equip_tag: a, message_id: b, object: A, value_type: float, offset: 0,5}",
+            2,
+            "invalid",
+            "the key '5' has no value: a decimal number has a point, as in 0.5",
+        ),
+        (
+            "mappings:\n  - {equip_tag: a, message_id: b, object: A, value_type: float, scale: 1e999999}",
+            2,
+            "invalid",
+            "scale and offset must be finite numbers of at most 400 digits",
+        ),
+        (
+            "mappings:\n  - {equip_tag: a, message_id: b, object: A, value_type: text, enum: {1: x, 1.0: y}}",
+            2,
+            "invalid",
+            "the enum keys '1' and '1.0' are the same value",
+        ),
+        (
+            "mappings:\n  - {equip_tag: a, message_id: b, object: A, value_type: text, enum: {True: x, 'true': y}}",
+            2,
+            "invalid",
+            "the enum keys 'True' and 'true' are the same value",
+        ),
+        (
             "mappings:\n  - {equip_tag: a, message_id: b, object: A, value_type: int, enum: {x: y}}",
             2,
             "invalid",

@@ -365,7 +365,7 @@ async def test_a_part_that_is_not_there_is_only_counted(bridge: Harness) -> None
         ("sensors/attic/climate", b'{"data":{"temperature":1}}', Reason.UNKNOWN_OBJECT),
         ("sensors/hall/other", b"1", Reason.UNKNOWN_KEY),
         ("plain/x", b"\xff\xfe", Reason.NOT_TEXT),
-        ("plain/x", b"null", Reason.NULL_VALUE),
+        ("sensors/hall/climate", b'{"data":{"temperature":null}}', Reason.NULL_VALUE),
     ],
 )
 async def test_a_topic_message_without_use_is_counted(

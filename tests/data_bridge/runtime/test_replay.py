@@ -144,7 +144,7 @@ async def test_an_input_that_fails_again_is_kept_once_with_its_new_reason(tmp_pa
         (envelope("x"), "iot/ingress", Reason.CAST_FAILED),
         (b" " * 2_000_000, "iot/ingress", Reason.TOO_LARGE),
         (b"{}", "sensors/hall/climate", Reason.MISSING_FIELD),
-        (b"\xff", "sensors/hall/climate", Reason.NOT_TEXT),
+        (b"\xff", "sensors/hall/climate", Reason.INVALID_JSON),
         (b"5", "sensors/hall/other", Reason.UNKNOWN_KEY),
     ],
 )

@@ -1,12 +1,14 @@
 """From what a message holds to what a catalog promises: one prepared function for each rule."""
 
-import math
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from enum import StrEnum
 from math import isfinite
 from typing import TypeGuard
 
 import orjson
+
+from data_bridge.catalog.decimals import LARGEST_EXPONENT, LONGEST_NUMBER, parse_decimal, ratio_of
 
 type Raw = bool | int | float | str | list[Raw] | dict[str, Raw] | None
 type Value = bool | int | float | str
@@ -15,9 +17,10 @@ type Cast = Callable[[Raw], Value]
 # What JSON readers elsewhere hold without loss, and what our encoder writes.
 MINIMUM_INTEGER = -(2**63)
 MAXIMUM_INTEGER = 2**63 - 1
-# Texts beyond this are not numbers that anybody meant.
-_LONGEST_NUMBER = 400
+# A float tells every whole number below this from its neighbours, and none above.
+_LEAST_ROUNDED = 2.0**53
 
+_NO_FINITE_NUMBERS = frozenset({"nan", "inf", "infinity"})
 _TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
 _FALSE_WORDS = frozenset({"false", "0", "no", "off"})
 
@@ -51,6 +54,13 @@ class CastError(ValueError):
         self.reason = reason
 
 
+class DigitsLostError(CastError):
+    """A number whose digits matter and are not known: the cast takes it as the text that the message holds."""
+
+    def __init__(self, raw: float) -> None:
+        super().__init__("cast_failed", f"the digits of {raw!r} are not known")
+
+
 def _shown(raw: Raw) -> str:
     try:
         text = repr(raw)
@@ -74,7 +84,7 @@ def to_float(raw: Raw) -> float:
             return float(raw)
         except OverflowError:
             raise _too_large(raw) from None
-    if not isinstance(raw, str) or len(raw) > _LONGEST_NUMBER or "_" in raw:
+    if not isinstance(raw, str) or len(raw) > LONGEST_NUMBER or "_" in raw:
         raise _refuse(raw, ValueType.FLOAT)
     try:
         value = float(raw)
@@ -90,48 +100,80 @@ def to_integer(raw: Raw) -> int:
     value: int
     if type(raw) is int:
         value = raw
-    elif isinstance(raw, float) or (isinstance(raw, str) and len(raw) <= _LONGEST_NUMBER and "_" not in raw):
-        try:
-            value = int(raw)
-        except (ValueError, OverflowError):
-            value = _whole(to_float(raw), raw)
-        else:
-            if isinstance(raw, float):
-                value = _whole(raw, raw)
+    elif isinstance(raw, float):
+        if abs(raw) >= _LEAST_ROUNDED:
+            raise DigitsLostError(raw) if abs(raw) <= -MINIMUM_INTEGER else _too_large(raw)
+        value = _whole(raw, raw)
+    elif isinstance(raw, str):
+        value = _whole_of(raw)
     else:
         raise _refuse(raw, ValueType.INTEGER)
+    return _limited(value)
+
+
+def _whole_of(text: str) -> int:
+    if len(text) <= LONGEST_NUMBER and "_" not in text:
+        try:
+            return int(text)
+        except ValueError:
+            pass
+    number = parse_decimal(text)
+    if number is None:
+        raise _no_number(text, ValueType.INTEGER)
+    return _whole(number, text)
+
+
+def _whole(number: float | Decimal, raw: Raw) -> int:
+    whole = int(number)
+    if whole != number:
+        raise CastError("cast_failed", f"{_shown(raw)} is no whole number")
+    return whole
+
+
+def _no_number(text: str, wanted: ValueType) -> CastError:
+    if text.strip().lstrip("+-").lower() in _NO_FINITE_NUMBERS:
+        return CastError("not_finite", f"{_shown(text)} is not a finite number")
+    return _refuse(text, wanted)
+
+
+def _limited(value: int) -> int:
     if MINIMUM_INTEGER <= value <= MAXIMUM_INTEGER:
         return value
-    raise _too_large(raw)
+    raise _too_large(value)
 
 
 def _too_large(raw: Raw) -> CastError:
     return CastError("out_of_range", f"{_shown(raw)} needs more than 64 bits")
 
 
-def _whole(number: float, raw: Raw) -> int:
-    if not number.is_integer():
-        raise CastError("cast_failed", f"{_shown(raw)} is no whole number")
-    return int(number)
-
-
 def to_text(raw: Raw) -> str:
-    """Return a text; numbers and truths as JSON writes them."""
+    """Return a text: strings as they are, booleans as JSON writes them.
+
+    Raises:
+        CastError: it is a structure or null.
+        DigitsLostError: it is a number that may have been written otherwise, such as 1.10 or -0.
+    """
     if isinstance(raw, str):
         return raw
-    if type(raw) is int:
+    if type(raw) is int and raw:
         return _digits(raw)
-    if isinstance(raw, bool | int | float):
-        return orjson.dumps(raw).decode()
+    if isinstance(raw, bool):
+        return "true" if raw else "false"
+    if isinstance(raw, int | float):
+        raise DigitsLostError(raw)
     raise _refuse(raw, ValueType.TEXT)
 
 
 def _digits(number: int) -> str:
-    # orjson would refuse one of more than 64 bits.
     try:
         return str(number)
     except ValueError:
-        raise CastError("out_of_range", "a number of more digits than anybody meant") from None
+        raise CastError("out_of_range", "a number of more digits than Python writes") from None
+
+
+def as_written(raw: Raw) -> Raw:
+    """Return a number that no message holds any more as the text that JSON writes for it, and all else as it is."""
+    return _digits(raw) if type(raw) is int else orjson.dumps(raw).decode() if isinstance(raw, float) else raw
 
 
 def to_boolean(raw: Raw) -> bool:
@@ -171,34 +213,66 @@ def is_of(value: Raw, value_type: ValueType) -> TypeGuard[Value]:
     return type(value) in _TYPES[value_type]
 
 
-def _scaled(value_type: ValueType, scale: float, offset: float) -> Cast:
-    def cast_scaled(raw: Raw) -> float:
-        value = to_float(raw) * scale + offset
-        if not isfinite(value):
-            raise CastError("not_finite", f"{_shown(raw)} scaled is not a finite number")
-        return value
+def _scaled(value_type: ValueType, scale: Decimal, offset: Decimal) -> Cast:
+    # raw * scale + offset as one fraction of whole numbers, so that the result is rounded once: 17 * 0.1 is 1.7.
+    scale_above, scale_below = scale.as_integer_ratio()
+    offset_above, offset_below = offset.as_integer_ratio()
+    factor, addend, divisor = scale_above * offset_below, offset_above * scale_below, scale_below * offset_below
 
-    def cast_scaled_integer(raw: Raw) -> Value:
-        return to_integer(math.floor(cast_scaled(raw) + 0.5))
+    def cast_scaled(raw: Raw) -> float:
+        above, below = (raw, 1) if type(raw) is int else _ratio(raw, value_type)
+        try:
+            return (above * factor + addend * below) / (below * divisor)
+        except OverflowError:
+            raise CastError("not_finite", f"{_shown(raw)} scaled is not a finite number") from None
+
+    def cast_scaled_integer(raw: Raw) -> int:
+        if isinstance(raw, float) and abs(raw) >= _LEAST_ROUNDED:
+            raise DigitsLostError(raw)
+        above, below = (raw, 1) if type(raw) is int else _ratio(raw, value_type)
+        above, below = above * factor + addend * below, below * divisor
+        return _limited((2 * above + below) // (2 * below))
 
     return cast_scaled_integer if value_type is ValueType.INTEGER else cast_scaled
 
 
-def enum_key(raw: Raw) -> str:
-    """Return the spelling under which an enum map holds a raw value: 1, 1.0 and "1" are all "1".
+def _ratio(raw: Raw, wanted: ValueType) -> tuple[int, int]:
+    """Return numerator and denominator of a number or its spelling."""
+    if type(raw) is float:
+        return ratio_of(raw)
+    if not isinstance(raw, str):
+        raise _refuse(raw, wanted)
+    number = parse_decimal(raw)
+    if number is None:
+        raise _no_number(raw, wanted)
+    return number.as_integer_ratio()
+
+
+type _EnumKey = str | int | Decimal
+
+
+def enum_key(raw: Raw) -> _EnumKey:
+    """Return what tells raw values of an enum map apart: 1, 1.0, "1" and "01" are one, and so are true and "True".
 
     Raises:
         CastError: no map holds it.
+        DigitsLostError: it is a number that a float only approximates.
     """
     if isinstance(raw, str):
+        number = parse_decimal(raw)
+        if number is not None:
+            return number
+        word = raw.lower()
+        return word if word in ("true", "false") else raw
+    if isinstance(raw, bool):
+        return "true" if raw else "false"
+    if isinstance(raw, float):
+        if abs(raw) >= _LEAST_ROUNDED:
+            raise DigitsLostError(raw)
+        return Decimal(repr(raw))
+    if isinstance(raw, int):
         return raw
-    if isinstance(raw, float) and raw.is_integer():
-        return str(int(raw))
-    if type(raw) is int:
-        return _digits(raw)
-    if isinstance(raw, list | dict):
-        raise _not_in_map(raw)
-    return orjson.dumps(raw).decode()
+    raise _not_in_map(raw)
 
 
 def _not_in_map(raw: Raw) -> CastError:
@@ -207,12 +281,22 @@ def _not_in_map(raw: Raw) -> CastError:
 
 def _enumerated(value_type: ValueType, words: Mapping[str, str]) -> Cast:
     plain = _PLAIN[value_type]
-    values = {key: plain(word) for key, word in words.items()}
+    written: dict[_EnumKey, str] = {}
+    values: dict[_EnumKey, Value] = {}
+    for word, meaning in words.items():
+        key = enum_key(word)
+        if key in written:
+            raise ValueError(f"the enum keys {written[key]!r} and {word!r} are the same value")
+        written[key] = word
+        # A text that is spelled as in the file is found without being parsed.
+        values[key] = values[word] = plain(meaning)
 
     def cast_enumerated(raw: Raw) -> Value:
         if raw is None:
             raise _refuse(raw, value_type)
-        value = values.get(enum_key(raw))
+        value = values.get(raw) if type(raw) is str else None
+        if value is None:
+            value = values.get(enum_key(raw))
         if value is None:
             raise _not_in_map(raw)
         return value
@@ -223,23 +307,30 @@ def _enumerated(value_type: ValueType, words: Mapping[str, str]) -> Cast:
 def prepare_cast(
     value_type: ValueType,
     *,
-    scale: float | None = None,
-    offset: float | None = None,
+    scale: Decimal | float | None = None,
+    offset: Decimal | float | None = None,
     enum: Mapping[str, str] | None = None,
 ) -> Cast:
     """Return the function from a raw value to a value of `value_type`, or one that raises CastError.
 
-    With `scale` and `offset` the number becomes raw * scale + offset (an integer is rounded, halves up); with `enum`
-    the raw value's spelling is looked up and its word cast.
+    With `scale` and `offset` the number becomes raw * scale + offset in decimal arithmetic, rounded once (an integer
+    to the nearest, halves up); with `enum` the raw value is looked up by `enum_key` and its word cast.
 
     Raises:
-        ValueError: scale or offset for a type that is no number, beside an enum map, or not finite.
+        ValueError: scale or offset for a type that is no number, beside an enum map, or beyond all measure; two keys of
+            the enum map that are one value.
         CastError: a word of the enum map is not of `value_type`.
     """
     if scale is not None or offset is not None:
         if value_type not in (ValueType.INTEGER, ValueType.FLOAT) or enum:
             raise ValueError("scale and offset need a value_type integer or float without an enum map")
-        if not isfinite(scale or 0.0) or not isfinite(offset or 0.0):
-            raise ValueError("scale and offset must be finite numbers")
-        return _scaled(value_type, 1.0 if scale is None else scale, offset or 0.0)
+        return _scaled(value_type, _factor(1 if scale is None else scale), _factor(offset or 0))
     return _enumerated(value_type, enum) if enum else _PLAIN[value_type]
+
+
+def _factor(number: Decimal | float) -> Decimal:
+    exact = number if isinstance(number, Decimal) else Decimal(str(number))
+    digits = len(exact.as_tuple().digits)
+    if not exact.is_finite() or digits > LONGEST_NUMBER or abs(exact.adjusted()) > LARGEST_EXPONENT:
+        raise ValueError(f"scale and offset must be finite numbers of at most {LONGEST_NUMBER} digits")
+    return exact

@@ -19,6 +19,7 @@ from data_bridge.catalog.model import (
     Rule,
     SignalRRoute,
 )
+from data_bridge.catalog.readers import prepare_reader
 from data_bridge.catalog.schema import DeviceEntry, DeviceFile, MappingRule, ObjectEntry
 from data_bridge.catalog.topics import prepare_template, wildcards
 
@@ -261,9 +262,12 @@ def _rule(model: MappingRule) -> Rule:
     if model.topic is not None:
         places = frozenset(str(number + 1) for number in range(wildcards(model.topic)))
         templated = prepare_template(model.object, places) is not None
+    cast = prepare_cast(model.value_type, scale=model.scale, offset=model.offset, enum=model.enum)
+    verbatim = model.value_type is ValueType.TEXT and not model.enum
     return Rule(
         object=model.object,
-        cast=prepare_cast(model.value_type, scale=model.scale, offset=model.offset, enum=model.enum),
+        cast=cast,
+        read=prepare_reader(cast, model.path, verbatim=verbatim),
         value_type=model.value_type,
         equip_tag=model.equip_tag,
         message_id=model.message_id,

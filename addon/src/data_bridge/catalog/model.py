@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from data_bridge.catalog.casts import Cast, ValueType
+from data_bridge.catalog.readers import Reader
 from data_bridge.catalog.topics import prepare_template
 
 _TOPIC_PLACES = frozenset({"device", "object"})
@@ -66,11 +67,13 @@ class Device:
 class Rule:
     """One mapping: from an envelope's key, or a topic filter and a path, to an object.
 
+    The value of an envelope is `cast`, the payload of a topic `read`.
     `object` may be a template over the filter's wildcards ({1}, {2}, ...) when `templated`.
     """
 
     object: str
     cast: Cast
+    read: Reader
     value_type: ValueType
     equip_tag: str | None = None
     message_id: str | None = None

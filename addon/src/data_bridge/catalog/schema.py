@@ -1,6 +1,7 @@
 """What the two catalog files may say, in every spelling in the field. Pydantic checks it at load, never later."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -51,20 +52,30 @@ def _key(value: str) -> str:
     return value
 
 
+def _scale(value: Decimal) -> Decimal:
+    if not value:
+        raise ValueError("0 makes every value the same")
+    return value
+
+
 type Name = Annotated[str, AfterValidator(_name), Field(max_length=1024)]
 type DeviceId = Annotated[str, AfterValidator(_device_id), Field(max_length=256)]
 type AnyValueType = Annotated[ValueType, BeforeValidator(_value_type)]
 type QoS = Annotated[int, Field(ge=0, le=1)]
 type Number = Annotated[float, Field(allow_inf_nan=False)]
+type Scale = Annotated[Decimal, AfterValidator(_scale)]
 
 
 class _Part(BaseModel):
     # Fielded catalogs carry keys of their own (comments, owners): they are ignored, and `check` warns about them.
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    def unknown_keys(self) -> list[str]:
-        """Return the keys of the file that mean nothing here."""
-        return list(self.model_extra or ())
+    @model_validator(mode="after")
+    def _no_decimal_comma(self) -> Self:
+        for key, value in (self.model_extra or {}).items():
+            if value is None and key.isdecimal():
+                raise ValueError(f"the key {key!r} has no value: a decimal number has a point, as in 0.{key}")
+        return self
 
 
 class Presentation(_Part):
@@ -95,8 +106,8 @@ class MappingRule(Presentation):
     topic: Annotated[str, AfterValidator(_filter)] | None = None
     path: Annotated[str, AfterValidator(_path)] | None = None
     qos: QoS = 1
-    scale: Number | None = None
-    offset: Number | None = None
+    scale: Scale | None = None
+    offset: Decimal | None = None
     enum: dict[str, str] | None = None
 
     @model_validator(mode="after")

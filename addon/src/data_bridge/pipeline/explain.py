@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import orjson
 
 from data_bridge.catalog.casts import Raw, Value
+from data_bridge.catalog.readers import NoJson, parse_document
 from data_bridge.pipeline.input import open_envelope, trace_of
-from data_bridge.pipeline.mapping import Refusal, apply_topic_rule, document_of, find_envelope
+from data_bridge.pipeline.mapping import Refusal, apply_topic_rule, find_envelope
 from data_bridge.pipeline.resolver import CompiledCatalog, Route, encode
 from data_bridge.reasons import Reason
 
@@ -82,7 +83,7 @@ def _envelope(catalog: CompiledCatalog, topic: str, payload: bytes) -> list[Step
     trace_id = trace_of(trace)
     steps: list[Step] = [IngressEvent(trace_id, body, topic, len(payload))]
     try:
-        rule, value = find_envelope(catalog.envelope_rules, body)
+        rule, value = find_envelope(catalog.envelope_rules, body, payload)
     except Refusal as refusal:
         return [*steps, Skipped("mapping", refusal.reason, refusal.detail)]
     steps.append(MappedEvent(rule.route.object, value, rule.rule.value_type.value))
@@ -90,17 +91,15 @@ def _envelope(catalog: CompiledCatalog, topic: str, payload: bytes) -> list[Step
 
 
 def _topic(catalog: CompiledCatalog, topic: str, payload: bytes) -> list[Step]:
-    try:
-        document = document_of(payload)
-    except Refusal as refusal:
-        return [Skipped("input", refusal.reason, refusal.detail)]
-    steps: list[Step] = [IngressEvent("", document, topic, len(payload))]
+    document = parse_document(payload)
+    raw = payload.decode(errors="replace") if isinstance(document, NoJson) else document
+    steps: list[Step] = [IngressEvent("", raw, topic, len(payload))]
     rules = catalog.topic_rules(topic)
     if not rules:
         steps.append(Skipped("mapping", Reason.UNKNOWN_KEY, f"no rule for the topic {topic}"))
     for rule in rules:
         try:
-            route, value = apply_topic_rule(rule, document)
+            route, value = apply_topic_rule(rule, document, payload)
         except Refusal as refusal:
             steps.append(Skipped("mapping", refusal.reason, refusal.detail))
             continue

@@ -8,10 +8,11 @@ from uuid import uuid4
 from orjson import JSONDecodeError, loads
 
 from data_bridge.catalog.casts import Raw
+from data_bridge.catalog.readers import parse_document
 from data_bridge.pipeline.connection import Connection
 from data_bridge.pipeline.deduplication.redeliveries import Key, Redeliveries, key_of
 from data_bridge.pipeline.deduplication.traces import Deduplication
-from data_bridge.pipeline.mapping import EQUIP_TAG, MESSAGE_ID, Mapping, Refusal, Reject, document_of
+from data_bridge.pipeline.mapping import EQUIP_TAG, MESSAGE_ID, Mapping, Refusal, Reject
 from data_bridge.pipeline.transport import Transport
 from data_bridge.reasons import Reason
 
@@ -107,12 +108,7 @@ class Input:
             elif self._is_redelivered(self._redeliveries, key, delivery):
                 return
         try:
-            document = document_of(payload)
-        except Refusal as refusal:
-            self._reject(refusal.reason, refusal.detail, topic, payload, delivery, "")
-            return
-        try:
-            self._mapping.map_topic(topic, payload, document, delivery, started, key)
+            self._mapping.map_topic(topic, payload, parse_document(payload), delivery, started, key)
         except Exception as error:  # noqa: BLE001 -- as above
             self._failed(error, topic, payload, delivery, None)
 

@@ -2,12 +2,12 @@
 
 from typing import Protocol
 
-from data_bridge.catalog.casts import Cast, CastError, Raw, Value
-from data_bridge.catalog.json_path import PathMissingError
+from data_bridge.catalog.casts import CastError, DigitsLostError, Raw, Value
+from data_bridge.catalog.readers import Document, with_digits
 from data_bridge.dead_letters.letter import Undelivered
 from data_bridge.pipeline.deduplication.redeliveries import Key
 from data_bridge.pipeline.delivery.message import Mapped
-from data_bridge.pipeline.resolver import CompiledCatalog, EnvelopeRule, Route, TopicRule, envelope_key, plain_value
+from data_bridge.pipeline.resolver import CompiledCatalog, EnvelopeRule, Route, TopicRule, envelope_key
 from data_bridge.pipeline.transport import Transport
 from data_bridge.reasons import Reason
 
@@ -94,7 +94,7 @@ class Mapping:
             value = rule.cast(body["VALUE"])
         except (KeyError, TypeError, IndexError, CastError):
             try:
-                rule, value = find_envelope(self._rules, body)
+                rule, value = find_envelope(self._rules, body, payload)
             except Refusal as refusal:
                 self._reject(refusal.reason, refusal.detail, topic, payload, delivery, trace_id)
                 return
@@ -110,14 +110,14 @@ class Mapping:
             self._reject(Reason.NO_DEVICE, f"{route.object} goes to no device", topic, payload, delivery, trace_id)
 
     def map_topic(
-        self, topic: str, payload: bytes, document: Raw, delivery: int, started: int, key: Key | None
+        self, topic: str, payload: bytes, document: Document, delivery: int, started: int, key: Key | None
     ) -> None:
         """Map what the topic's rules find in a message; one that fails does not stop the others."""
         mapped: Mapped = []
         refused: list[tuple[TopicRule, Refusal]] = []
         for rule in self.catalog.topic_rules(topic):
             try:
-                mapped.append(apply_topic_rule(rule, document))
+                mapped.append(apply_topic_rule(rule, document, payload))
             except Refusal as refusal:
                 refused.append((rule, refusal))
         if not mapped:
@@ -136,8 +136,10 @@ class Mapping:
         )
 
 
-def find_envelope(rules: dict[str, EnvelopeRule], body: object) -> tuple[EnvelopeRule, Value]:
+def find_envelope(rules: dict[str, EnvelopeRule], body: object, message: bytes) -> tuple[EnvelopeRule, Value]:
     """Return the rule and the cast value of an envelope's payload, slowly and leniently: ids may be numbers.
+
+    `body` is the payload of the envelope whose bytes are `message`.
 
     Raises:
         Refusal: with the reason that the hot path did not look for.
@@ -153,11 +155,22 @@ def find_envelope(rules: dict[str, EnvelopeRule], body: object) -> tuple[Envelop
         raise Refusal(Reason.UNKNOWN_KEY, f"no rule for {_short(tag)}, {_short(message_id)}")
     if VALUE not in body:
         raise Refusal(Reason.MISSING_FIELD, f"the envelope's payload has no {VALUE}")
-    return rule, cast(rule.cast, body[VALUE], rule.route.object)
+    try:
+        return rule, _cast_envelope(rule, body[VALUE], message)
+    except CastError as error:
+        raise Refusal(Reason(error.reason), f"{rule.route.object}: {error}") from None
 
 
-def apply_topic_rule(rule: TopicRule, document: Raw) -> tuple[Route, Value]:
-    """Return the route and the value that a topic rule finds in a message.
+def _cast_envelope(rule: EnvelopeRule, raw: Raw, message: bytes) -> Value:
+    try:
+        return rule.cast(raw)
+    except DigitsLostError:
+        again: dict[str, dict[str, Raw]] = with_digits(message)  # type: ignore[assignment]  # an envelope, as was seen
+        return rule.cast(again["payload"][VALUE])
+
+
+def apply_topic_rule(rule: TopicRule, document: Document, payload: bytes) -> tuple[Route, Value]:
+    """Return the route and the value that a topic rule finds in a message, whose payload is parsed as `document`.
 
     Raises:
         Refusal: there is no value, it cannot be cast, or its object goes nowhere.
@@ -166,38 +179,10 @@ def apply_topic_rule(rule: TopicRule, document: Raw) -> tuple[Route, Value]:
         raise Refusal(Reason.UNKNOWN_OBJECT, f"the device catalog does not know {_short(rule.object)}")
     if not rule.route.outputs:
         raise Refusal(Reason.NO_DEVICE, f"{rule.object} goes to no device")
-    raw = document
-    if rule.get is not None:
-        try:
-            raw = rule.get(document)
-        except PathMissingError:
-            raise Refusal(Reason.MISSING_FIELD, f"the message has no {rule.rule.path}") from None
-    return rule.route, cast(rule.cast, raw, rule.object)
-
-
-def cast(function: Cast, raw: Raw, name: str) -> Value:
-    """Return the cast value.
-
-    Raises:
-        Refusal: it cannot be cast.
-    """
     try:
-        value: Value = function(raw)
+        return rule.route, rule.read(document, payload)
     except CastError as error:
-        raise Refusal(Reason(error.reason), f"{name}: {error}") from None
-    return value
-
-
-def document_of(payload: bytes) -> Raw:
-    """Return the JSON value or the text of a topic rule's message.
-
-    Raises:
-        Refusal: it is neither.
-    """
-    try:
-        return plain_value(payload)
-    except UnicodeDecodeError as error:
-        raise Refusal(Reason.NOT_TEXT, f"neither JSON nor UTF-8 text (byte {error.start})") from None
+        raise Refusal(Reason(error.reason), f"{rule.object}: {error}") from None
 
 
 def _identifier(value: Raw, field: str) -> str:

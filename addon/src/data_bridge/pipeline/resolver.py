@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from data_bridge.catalog.casts import Cast, Raw, Value
-from data_bridge.catalog.json_path import Getter, prepare_path
+from data_bridge.catalog.casts import Cast, Value
 from data_bridge.catalog.model import Catalog, Rule
 from data_bridge.catalog.payload_templates import PayloadTemplate, prepare_payload
+from data_bridge.catalog.readers import Reader
 from data_bridge.catalog.topics import FilterTree, prepare_template, wildcards
 from data_bridge.pipeline.connection import PreparedPublish
 from data_bridge.pipeline.device_state import DeviceState
@@ -73,14 +73,13 @@ class EnvelopeRule:
 
 @dataclass(frozen=True, slots=True)
 class TopicRule:
-    """What a topic leads to: a getter for the value (None: the whole payload, which may be plain text), and a route.
+    """What a topic leads to: the reader of the value, and a route.
 
     `route` is None when the rule's template made a name that no catalog knows: `object` says which.
     """
 
     rule: Rule
-    cast: Cast
-    get: Getter | None
+    read: Reader
     object: str
     route: Route | None
 
@@ -114,8 +113,7 @@ class CompiledCatalog:
             places = {str(number): text for number, text in enumerate(captured, 1)}
             fill = prepare_template(rule.object, frozenset(places))
             name = fill(places) if fill is not None else name
-        get = prepare_path(rule.path) if rule.path is not None else None
-        return TopicRule(rule, rule.cast, get, name, self.routes.get(name))
+        return TopicRule(rule, rule.read, name, self.routes.get(name))
 
 
 def envelope_key(equip_tag: str, message_id: str) -> str:
@@ -223,16 +221,3 @@ def _covers(wider: str, narrower: str) -> bool:
 def encode(route: Route, value: Value) -> bytes:
     """Return the standard payload: `{"object":…,"value":…}`."""
     return route.head + orjson.dumps(value) + b"}"
-
-
-def plain_value(payload: bytes) -> Raw:
-    """Return what a payload without a path holds: JSON where it is JSON, else its text.
-
-    Raises:
-        UnicodeDecodeError: neither.
-    """
-    try:
-        document: Raw = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        return payload.decode()
-    return document

@@ -10,7 +10,7 @@ from uuid import uuid4
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from data_bridge.catalog.casts import CastError, Raw, Value, prepare_cast
+from data_bridge.catalog.casts import CastError, DigitsLostError, Raw, Value, as_written, prepare_cast
 from data_bridge.catalog.model import CatalogObject
 from data_bridge.dead_letters.store import DeadLetter
 from data_bridge.dead_letters.writer import DeadLetterWriter
@@ -246,7 +246,11 @@ def _plain(step: object) -> dict[str, object]:
 
 def _checked(each: CatalogObject, raw: Raw) -> Value:
     try:
-        value = prepare_cast(each.value_type)(raw)
+        cast = prepare_cast(each.value_type)
+        try:
+            value = cast(raw)
+        except DigitsLostError:
+            value = cast(as_written(raw))
     except CastError as error:
         raise CommandError(f"{each.name}: {error}") from error
     if isinstance(value, int | float) and not isinstance(value, bool):

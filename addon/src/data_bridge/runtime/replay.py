@@ -10,12 +10,13 @@ from time import perf_counter_ns
 from orjson import JSONDecodeError, loads
 
 from data_bridge.catalog.casts import Raw
+from data_bridge.catalog.readers import parse_document
 from data_bridge.dead_letters.letter import Undelivered
 from data_bridge.dead_letters.store import DeadLetter
 from data_bridge.dead_letters.writer import DeadLetterWriter
 from data_bridge.pipeline.delivery.message import Mapped
 from data_bridge.pipeline.input import identity_by_key, open_envelope, trace_of
-from data_bridge.pipeline.mapping import Refusal, apply_topic_rule, document_of, find_envelope
+from data_bridge.pipeline.mapping import Refusal, apply_topic_rule, find_envelope
 from data_bridge.pipeline.pipeline import Pipeline
 from data_bridge.reasons import Reason
 from data_bridge.settings import Settings
@@ -138,7 +139,7 @@ class Replay:
             raise Refusal(Reason.INVALID_JSON, str(error)) from None
         given, body = open_envelope(message)
         trace_id = trace_of(given, each.letter.trace_id)
-        rule, value = find_envelope(self._pipeline.catalog.envelope_rules, body)
+        rule, value = find_envelope(self._pipeline.catalog.envelope_rules, body, each.letter.payload)
         if not rule.route.outputs:
             raise Refusal(Reason.NO_DEVICE, f"{rule.route.object} goes to no device")
         identity = identity_by_key(trace_id, body) if self._by_key else trace_id
@@ -146,14 +147,14 @@ class Replay:
 
     def _map_topic(self, each: DeadLetter) -> tuple[Mapped, list[Undelivered]]:
         letter = each.letter
-        document = document_of(letter.payload)
+        document = parse_document(letter.payload)
         mapped: Mapped = []
         refused: list[tuple[str, Refusal]] = []
         for rule in self._pipeline.catalog.topic_rules(letter.topic):
             # Of a message whose other parts were delivered, only this one is left.
             if letter.object in ("", rule.object):
                 try:
-                    mapped.append(apply_topic_rule(rule, document))
+                    mapped.append(apply_topic_rule(rule, document, letter.payload))
                 except Refusal as refusal:
                     refused.append((rule.object, refusal))
         if not mapped:
