@@ -110,6 +110,11 @@ def test_a_device_on_signalr_alone_is_kept_with_its_case_and_warned_about(files:
     assert "dead letters" in warnings(catalog)
 
 
+def test_a_payload_that_begins_like_json_and_is_none_is_warned_about(files: CatalogFiles) -> None:
+    catalog = loaded(files, devices=DEVICES + "devices: {VM-A: {mqtt: {payload: '{\"v\":{value}'}}}\n")
+    assert "begins like JSON and is none (unexpected end of data" in warnings(catalog)
+
+
 def test_numbers_and_words_stay_what_was_written(files: CatalogFiles) -> None:
     catalog = loaded(
         files,
@@ -285,6 +290,7 @@ def test_a_bad_mapping_catalog_is_refused_with_line_and_reason(
         ("objects:\n  GPS.Latitude: [A]\ndevices:\n  A: {mqtt: {topic: a/+}}", 4, "invalid", "wildcard"),
         ("objects:\n  GPS.Latitude: [A]\ndevices:\n  A: {mqtt: {topic: 'x/{room}'}}", 4, "invalid", "{room}"),
         ("objects:\n  GPS.Latitude: [A]\ndevices:\n  A: {mqtt: {qos: 3}}", 4, "invalid", "qos"),
+        ("objects:\n  GPS.Latitude: [A]\ndevices:\n  A: {mqtt: {payload: '{vlaue}'}}", 4, "invalid", "{vlaue}"),
         ("objects:\n  X: {devices: [A], value_type: text, min: 3}", 2, "contradiction", "has min or max, but is text"),
         ("objects:\n  X: {devices: [A], value_type: int, options: [a]}", 2, "contradiction", "has options"),
         ("objects:\n  GPS.Latitude: {devices: [A], access: w}", 2, "invalid", "access"),

@@ -19,6 +19,7 @@ from data_bridge.catalog.model import (
     Rule,
     SignalRRoute,
 )
+from data_bridge.catalog.payload_templates import broken_json
 from data_bridge.catalog.readers import prepare_reader
 from data_bridge.catalog.schema import DeviceEntry, DeviceFile, MappingRule, ObjectEntry
 from data_bridge.catalog.topics import prepare_template, wildcards
@@ -231,6 +232,12 @@ class _Loader:
         if entry.mqtt is not None or entry.signalr is None:
             given = entry.mqtt
             topic = given.topic if given and given.topic is not None else self._files.egress_topic
+            if given is not None and given.payload is not None and (broken := broken_json(given.payload)) is not None:
+                self._warn(
+                    self._files.devices,
+                    ("devices", identifier, "mqtt", "payload"),
+                    f"begins like JSON and is none ({broken}): {{value}} is sent as plain text",
+                )
             mqtt = MqttRoute(
                 topic=topic,
                 qos=given.qos if given and "qos" in given.model_fields_set else self._files.egress_qos,

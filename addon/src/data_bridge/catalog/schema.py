@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from data_bridge.catalog.casts import SPELLINGS, ValueType
 from data_bridge.catalog.json_path import parse_path
+from data_bridge.catalog.payload_templates import check_payload
 from data_bridge.catalog.topics import check_filter, check_topic
 
 
@@ -31,6 +32,11 @@ def _filter(value: str) -> str:
 
 def _path(value: str) -> str:
     parse_path(value)
+    return value
+
+
+def _payload(value: str) -> str:
+    check_payload(value)
     return value
 
 
@@ -128,7 +134,7 @@ class MqttEgress(_Part):
     topic: Annotated[str, Field(min_length=1)] | None = None
     qos: QoS = 1
     retain: bool = False
-    payload: str | None = None
+    payload: Annotated[str, AfterValidator(_payload)] | None = None
 
 
 class SignalREgress(_Part):
