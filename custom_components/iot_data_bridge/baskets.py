@@ -12,8 +12,10 @@ from homeassistant.util import dt as dt_util
 from .commands import BasketCommander
 from .device_collection import DeviceCollection, Handler, SiteContext, payload_of
 from .devices.admission import DeviceKind
-from .devices.basket import Basket, BasketEvent
+from .devices.basket import Basket
+from .devices.basket_events import BasketEvent
 from .devices.basket_messages import BasketUpdate, CommandKind, parse_availability, parse_command, parse_update
+from .devices.errors import MalformedMessageError
 from .devices.identity import basket_key
 from .devices.json_values import JsonObject
 from .devices.products import PriceList
@@ -145,8 +147,12 @@ class Baskets(DeviceCollection):
 
     @callback
     def _on_update(self, message: ReceiveMessage) -> None:
-        update = parse_update(payload_of(message))
         root = message.topic[:-_UPDATE_TAIL]
+        try:
+            update = parse_update(payload_of(message))
+        except MalformedMessageError:
+            self._mark_unreadable(root)
+            raise
         if message.retain:
             self._on_retained_update(root, update)
             return
@@ -159,6 +165,13 @@ class Baskets(DeviceCollection):
         self._changed(device, events)
         if self._running_total and basket.session_started is not None and update.contents is not None:
             self._commander.queue_total(device)
+
+    def _mark_unreadable(self, root: str) -> None:
+        """Show that a basket's contents are older than its last message."""
+        device = self.by_root.get(root)
+        if device is not None and not device.basket.unreadable:
+            device.basket.unreadable = True
+            device.refresh()
 
     def _on_retained_update(self, root: str, update: BasketUpdate) -> None:
         """Apply a retained update, unless the basket is known: then its state is newer."""

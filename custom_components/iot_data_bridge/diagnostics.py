@@ -22,6 +22,7 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: SiteCon
         "currency": hub.settings.currency.code,
         "products": len(hub.prices),
         "refused_messages": hub.refusals.as_json(),
+        "superseded_messages": {channel.value: count for channel, count in sorted(hub.limiter.superseded.items())},
         "site": hub.site.site.as_json(),
         "baskets": [*hub.baskets.stored()],
         "printers": [*hub.printers.stored()],

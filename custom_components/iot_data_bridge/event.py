@@ -8,7 +8,7 @@ from homeassistant.const import Platform
 from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .devices.basket import BasketEvent, EventKind
+from .devices.basket_events import BasketEvent, EventKind
 from .entity import FieldEntity
 from .field_devices import BasketDevice, FieldDevice
 from .hub import SiteConfigEntry
@@ -58,7 +58,12 @@ class BasketEvents(FieldEntity, EventEntity):
                 "count": event.count,
                 "price": None if event.price is None else currency.plain(event.price),
                 "basket": basket.root,
+                **(_counts(event) if event.kind is EventKind.CONTENTS_CHANGED else {}),
             },
         )
         self.async_set_context(context)
         self.async_write_ha_state()
+
+
+def _counts(event: BasketEvent) -> dict[str, int]:
+    return {"added": event.added, "removed": event.removed}

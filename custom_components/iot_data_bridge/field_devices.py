@@ -9,7 +9,8 @@ from homeassistant.core import Context
 from homeassistant.helpers.device_registry import DeviceInfo
 
 from .const import DOMAIN
-from .devices.basket import Basket, BasketEvent
+from .devices.basket import Basket
+from .devices.basket_events import BasketEvent
 from .devices.bridged import Bridge, BridgedDevice, Hello
 from .devices.identity import basket_key, bridge_key, bridged_key, printer_key, site_key
 from .devices.money import Currency

@@ -24,9 +24,10 @@ from .devices.errors import MalformedMessageError
 from .devices.identity import basket_key, bridge_key, is_read, printer_key
 from .devices.products import PriceList, PriceListChange, PriceListError, Product
 from .devices.site import Site
-from .devices.topics import Channel
+from .devices.topics import Channel, update_topic_of
 from .entity_budget import EntityBudget
 from .field_devices import FieldDevice, SiteDevice
+from .message_limiter import SNAPSHOTS, MessageLimiter
 from .printers import Printers
 from .refusals import Refusals
 from .repairs import PriceListIssue
@@ -73,6 +74,7 @@ class Hub:
         self.printers = Printers(self)
         self.bridges = Bridges(self)
         self._collections = (self.baskets, self.printers, self.bridges)
+        self.limiter = MessageLimiter(hass, self._handle, self.refuse)
         self._handlers = {
             channel: handler for collection in self._collections for channel, handler in collection.handlers().items()
         }
@@ -126,6 +128,7 @@ class Hub:
         """Unsubscribe and cancel the timers; a second call does nothing."""
         while self._running:
             self._running.pop()()
+        self.limiter.stop()
         self.baskets.stop()
 
     async def async_save(self) -> None:
@@ -185,6 +188,14 @@ class Hub:
 
     @callback
     def dispatch(self, channel: Channel, message: ReceiveMessage) -> None:
+        """Let a handler take a message, now or when the rate of its topic allows."""
+        if channel is Channel.BASKET_COMMAND:
+            # The basket sent its update before the command.
+            self.limiter.release(update_topic_of(message.topic))
+        if channel not in SNAPSHOTS or message.retain or self.limiter.admits(channel, message):
+            self._handle(channel, message)
+
+    def _handle(self, channel: Channel, message: ReceiveMessage) -> None:
         """Let a handler take a message. One that it cannot use costs the site nothing but a count."""
         try:
             self._handlers[channel](message)

@@ -57,6 +57,31 @@ async def test_a_message_that_cannot_be_read_makes_no_basket(
     assert caplog.text.count("cannot be used") == 3
 
 
+async def test_a_known_basket_says_that_its_last_message_cannot_be_read(
+    hass: HomeAssistant, say: Say, show: Show
+) -> None:
+    say("basket/1/update", '{"id":1,"list":{}}')
+    say("basket/1/update", '{"id":1,"list":{"MLON":"many"}}')
+    await hass.async_block_till_done()
+    assert show("binary_sensor.basket_1_problem").attributes["reasons"] == ["unreadable"]
+    say("basket/1/update", '{"id":1,"list":{}}')
+    assert show("binary_sensor.basket_1_problem").state == "off"
+
+
+async def test_every_basket_that_cannot_be_read_is_named_up_to_a_bound(
+    hass: HomeAssistant, say: Say, site: MockConfigEntry, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(103):
+        for _ in range(2):
+            say(f"basket/{number}/update", "?")
+    await hass.async_block_till_done()
+    told = site.runtime_data.refusals.as_json()
+    assert told["by_reason"] == {"basket_update: not_json": 206}
+    assert (len(told["by_topic"]), told["on_further_topics"]) == (100, 6)
+    assert told["by_topic"]["basket/7/update"] == {"count": 2, "reason": "not_json"}
+    assert caplog.text.count("cannot be used") == 101
+
+
 async def test_a_retained_command_is_somebodys_leftover(hass: HomeAssistant, say: Say, site: MockConfigEntry) -> None:
     say("basket/1/status", "start", retain=True)
     await hass.async_block_till_done()

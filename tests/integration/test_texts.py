@@ -9,7 +9,8 @@ import pytest
 import yaml
 from homeassistant.helpers import selector
 
-from custom_components.iot_data_bridge.devices.basket import EventKind, Problem
+from custom_components.iot_data_bridge.devices.basket import Problem
+from custom_components.iot_data_bridge.devices.basket_events import EventKind
 from custom_components.iot_data_bridge.devices.printer import PrinterState
 
 FOLDER = Path(__file__).parents[2] / "custom_components" / "iot_data_bridge"

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from .basket_events import BasketEvent, EventKind, limited
 from .basket_messages import (
     BasketCommand,
     BasketId,
@@ -28,35 +29,15 @@ TOTAL_GRACE = timedelta(seconds=10)
 LATE_UPDATE = timedelta(seconds=10)
 
 
-class EventKind(StrEnum):
-    """The kinds of events of a basket."""
-
-    SESSION_STARTED = "session_started"
-    SESSION_ENDED = "session_ended"
-    TOTAL_SHOWN = "total_shown"
-    ITEM_ADDED = "item_added"
-    ITEM_REMOVED = "item_removed"
-    UNKNOWN_PRODUCT = "unknown_product"
-
-
 class Problem(StrEnum):
     """The reasons of a basket's problem, the most urgent first."""
 
     ITEMS_WITHOUT_SESSION = "items_without_session"
     UNKNOWN_PRODUCT = "unknown_product"
     TOTAL_DIFFERS = "total_differs"
+    UNREADABLE = "unreadable"
     SILENT = "silent"
     CONTROLLER_ERROR = "controller_error"
-
-
-@dataclass(frozen=True, slots=True)
-class BasketEvent:
-    """An event of a basket; `price` is the price of all `count` pieces, None when a product of them has none."""
-
-    kind: EventKind
-    count: int
-    price: Decimal | None
-    product: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +73,8 @@ class Basket:
     shown_total: Decimal | None = None
     budget: Decimal | None = None
     silent: bool = False
+    # The last message on the update topic could not be read: the contents are those of the one before.
+    unreadable: bool = False
     # Items left by a session were paid for or put back; a change outside a session was seen by no server.
     moved_without_session: bool = False
     # Not stored: without a subscription nothing can be late.
@@ -139,7 +122,7 @@ class Basket:
     def problems(self) -> tuple[Problem, ...]:
         """Return the current problems, the most urgent first."""
         if (
-            not (self.unknown or self.silent or self.details)
+            not (self.unknown or self.silent or self.unreadable or self.details)
             and self.shown_total is None
             and not self.moved_without_session
         ):
@@ -151,6 +134,8 @@ class Basket:
             found.append(Problem.UNKNOWN_PRODUCT)
         if self.total_differs:
             found.append(Problem.TOTAL_DIFFERS)
+        if self.unreadable:
+            found.append(Problem.UNREADABLE)
         if self.silent:
             found.append(Problem.SILENT)
         if self.details.get(Detail.ERROR):
@@ -161,6 +146,7 @@ class Basket:
         """Apply a snapshot of the contents and the details."""
         self._mark_active(now)
         self.online = True
+        self.unreadable = False
         self._describe(update)
         contents = update.contents
         if contents is None or contents == self.contents:
@@ -352,7 +338,7 @@ class Basket:
         self.priced = priced if after else Decimal(0)
         self.unknown = tuple(code for code in after if unit_price(code) is None) if unknown else ()
         self.total = None if self.unknown else self.priced
-        return tuple(events)
+        return limited(events)
 
     def as_json(self) -> JsonObject:
         """Return the state to store."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from .basket import Basket, BasketEvent, EventKind
+from .basket import Basket
+from .basket_events import BasketEvent, EventKind
 from .json_values import JsonObject, JsonValue, to_count, to_decimal, to_moment
 from .money import Currency
 

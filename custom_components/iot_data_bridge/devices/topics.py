@@ -23,6 +23,14 @@ BASKET_SUFFIXES = {
     Channel.BASKET_COMMAND: "/status",  # despite its name: commands of servers to the basket
     Channel.BASKET_AVAILABILITY: "/availability",
 }
+
+
+def update_topic_of(command_topic: str) -> str:
+    """Return the topic of a basket's updates from that of its commands."""
+    root = command_topic.removesuffix(BASKET_SUFFIXES[Channel.BASKET_COMMAND])
+    return root + BASKET_SUFFIXES[Channel.BASKET_UPDATE]
+
+
 FACTOR_STATUS_PREFIX = "octoprint/status/"
 LONGEST_ROOT = 1000
 BRIDGE_PREFIX = "iot_data_bridge/"

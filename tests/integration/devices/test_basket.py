@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from custom_components.iot_data_bridge.devices.basket import Basket, BasketEvent, BasketRules, EventKind, Problem
+from custom_components.iot_data_bridge.devices.basket import Basket, BasketRules, Problem
+from custom_components.iot_data_bridge.devices.basket_events import MOST_EVENTS, BasketEvent, EventKind, limited
 from custom_components.iot_data_bridge.devices.basket_messages import (
     END,
     START,
@@ -365,3 +366,18 @@ def test_a_damaged_store_gives_a_basket_nevertheless(prices: PriceList, stored: 
     basket = Basket.from_json(stored, prices, BasketRules())  # type: ignore[arg-type] # damaged on purpose
     assert (basket.contents, basket.active, basket.budget) == ({}, False, None)
     assert problems(basket) == ()
+
+
+def test_one_update_makes_at_most_20_events_and_counts_the_rest() -> None:
+    events = [BasketEvent(EventKind.ITEM_ADDED, 2, None, f"A{number}") for number in range(30)]
+    events += [BasketEvent(EventKind.ITEM_REMOVED, 1, Decimal(5), f"R{number}") for number in range(10)]
+    events += [BasketEvent(EventKind.UNKNOWN_PRODUCT, 2, None, f"A{number}") for number in range(3)]
+    told = limited(events)
+    assert len(told) == MOST_EVENTS
+    assert [event.product for event in told[:4]] == ["A0", "A1", "A2", "A0"]
+    assert told[-1] == BasketEvent(EventKind.CONTENTS_CHANGED, 24, None, added=28, removed=10)
+
+
+def test_twenty_events_are_told_one_by_one() -> None:
+    events = [BasketEvent(EventKind.ITEM_ADDED, 1, None, str(number)) for number in range(MOST_EVENTS)]
+    assert limited(events) == tuple(events)
