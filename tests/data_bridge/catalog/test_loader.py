@@ -290,7 +290,7 @@ def test_a_bad_mapping_catalog_is_refused_with_line_and_reason(
         ("objects:\n  GPS.Latitude: [A]\ndevices:\n  A: {mqtt: {topic: a/+}}", 4, "invalid", "wildcard"),
         ("objects:\n  GPS.Latitude: [A]\ndevices:\n  A: {mqtt: {topic: 'x/{room}'}}", 4, "invalid", "{room}"),
         ("objects:\n  GPS.Latitude: [A]\ndevices:\n  A: {mqtt: {qos: 3}}", 4, "invalid", "qos"),
-        ("objects:\n  GPS.Latitude: [A]\ndevices:\n  A: {mqtt: {payload: '{valu}'}}", 4, "invalid", "{valu}"),
+        ("objects:\n  GPS.Latitude: [A]\ndevices:\n  A: {mqtt: {payload: '{value1}'}}", 4, "invalid", "{value1}"),
         ("objects:\n  X: {devices: [A], value_type: text, min: 3}", 2, "contradiction", "has min or max, but is text"),
         ("objects:\n  X: {devices: [A], value_type: int, options: [a]}", 2, "contradiction", "has options"),
         ("objects:\n  GPS.Latitude: {devices: [A], access: w}", 2, "invalid", "access"),

@@ -52,7 +52,7 @@ def test_a_timestamp_is_utc_in_iso_8601() -> None:
 @pytest.mark.parametrize(
     ("template", "complaint"),
     [
-        ('{"v":{valu}}', r"there is no {valu} \(did you mean 'value'\?\)"),
+        ('{"v":{value1}}', r"there is no {value1} \(did you mean 'value'\?\)"),
         ("{Value}", r"there is no {Value} \(did you mean 'value'\?\)"),
         ("{ value }", r"there is no { value } \(did you mean 'value'\?\)"),
         ("{time_stamp}", r"there is no {time_stamp} \(did you mean 'timestamp'\?\)"),
