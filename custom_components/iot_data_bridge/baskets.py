@@ -232,6 +232,7 @@ class Baskets(DeviceCollection):
     def _add(self, basket: Basket) -> BasketDevice:
         device = BasketDevice(
             basket,
+            self._settings.topics.basket_name(basket.root),
             self._settings.currency,
             self._context.site_device_id,
             lean=len(self.by_root) >= MOST_FULL_BASKETS,

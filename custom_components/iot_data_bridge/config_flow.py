@@ -1,6 +1,7 @@
 """Setting a site up: by hand, by a bridge's hello, or by the app; and changing it later."""
 
 from collections.abc import Mapping
+from itertools import chain, count
 from typing import Any, override
 
 import voluptuous as vol
@@ -22,11 +23,15 @@ from .const import (
 )
 from .devices.bridged import parse_hello
 from .devices.errors import MalformedMessageError
+from .devices.level_names import is_id
 from .devices.topics import SiteTopics, first_overlap, valid_root
+from .discovery import MOST_OPEN_FLOWS, ask_next, drop_hello, keep_hello, remember_reader
+from .markdown import bounded, escaped
 from .options_flow import SiteOptionsFlow
 from .settings import topics_of
 
 DEFAULT_TITLE = "IoT Data Bridge"
+_HELLO_LEVELS = 3
 
 TOPICS_SCHEMA = vol.Schema(
     {
@@ -46,7 +51,8 @@ class SiteConfigFlow(ConfigFlow, domain=DOMAIN):
 
     def __init__(self) -> None:
         self._bridge_id = ""
-        self._title = DEFAULT_TITLE
+        self._name = ""
+        self._asked = False
 
     @staticmethod
     @callback
@@ -67,7 +73,7 @@ class SiteConfigFlow(ConfigFlow, domain=DOMAIN):
                 return self.async_abort(reason="already_configured")
             errors, placeholders = self._check(topics)
             if not errors:
-                return self.async_create_entry(title=DEFAULT_TITLE, data=_data(topics))
+                return self.async_create_entry(title=self._title(_label(topics)), data=_data(topics))
         return self._topics_form("user", user_input, errors, placeholders)
 
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -86,24 +92,39 @@ class SiteConfigFlow(ConfigFlow, domain=DOMAIN):
 
     @override
     async def async_step_mqtt(self, discovery_info: MqttServiceInfo) -> ConfigFlowResult:
-        """Find a bridge by its retained hello."""
-        payload = discovery_info.payload
+        """Find a bridge by its retained hello, and end the question about one that cleared it."""
         levels = discovery_info.topic.split("/")
-        if not payload or len(levels) != 3:  # noqa: PLR2004 -- iot_data_bridge/<bridge_id>/hello
+        payload = discovery_info.payload
+        if len(levels) != _HELLO_LEVELS or not is_id(bridge_id := levels[1]):
             return self.async_abort(reason="invalid_discovery_info")
+        if not payload:
+            drop_hello(self.hass, discovery_info.topic)
+            for flow in self._questions():
+                if flow["context"].get("unique_id") == bridge_id:
+                    self.hass.config_entries.flow.async_abort(flow["flow_id"])
+            return self.async_abort(reason="bridge_gone")
         try:
             hello = parse_hello(payload.encode() if isinstance(payload, str) else bytes(payload))
         except MalformedMessageError:
             return self.async_abort(reason="invalid_discovery_info")
-        return await self._async_found(levels[1], hello.name)
+        if hello.bridge_id != bridge_id:
+            return self.async_abort(reason="invalid_discovery_info")
+        if (reason := await self._async_known(bridge_id)) is not None:
+            return self.async_abort(reason=reason)
+        if len(self._questions()) >= MOST_OPEN_FLOWS:
+            keep_hello(self.hass, discovery_info)
+            return self.async_abort(reason="too_many_discovered")
+        return await self._async_ask(bridge_id, hello.name)
 
     @override
     async def async_step_hassio(self, discovery_info: HassioServiceInfo) -> ConfigFlowResult:
         """Find the bridge of the app, which the Supervisor announces."""
         bridge_id = discovery_info.config.get("bridge_id")
-        if not isinstance(bridge_id, str) or not bridge_id or any(character in bridge_id for character in "/+#"):
+        if not isinstance(bridge_id, str) or not is_id(bridge_id):
             return self.async_abort(reason="invalid_discovery_info")
-        return await self._async_found(bridge_id, discovery_info.name)
+        if (reason := await self._async_known(bridge_id)) is not None:
+            return self.async_abort(reason=reason)
+        return await self._async_ask(bridge_id, discovery_info.name)
 
     async def async_step_discovery_confirm(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask before anything is set up."""
@@ -111,23 +132,49 @@ class SiteConfigFlow(ConfigFlow, domain=DOMAIN):
             self._set_confirm_only()
             return self.async_show_form(
                 step_id="discovery_confirm",
-                description_placeholders={"name": self._title, "bridge_id": self._bridge_id},
+                # The description is Markdown, and both texts are a stranger's.
+                description_placeholders={"name": escaped(self._name), "bridge_id": escaped(self._bridge_id)},
             )
         topics = SiteTopics(DEFAULT_BASKET_ROOTS, True, self._bridge_id)
         if self._taken(topics) is not None:
             # Another site has the shop floor: this bridge brings only what is behind it.
             topics = SiteTopics((), False, self._bridge_id)
-        return self.async_create_entry(title=self._title, data=_data(topics))
+        return self.async_create_entry(title=self._title(bounded(self._name)), data=_data(topics))
 
-    async def _async_found(self, bridge_id: str, name: str) -> ConfigFlowResult:
+    @callback
+    @override
+    def async_remove(self) -> None:
+        """Ask about the next bridge when this question is answered."""
+        if self._asked:
+            ask_next(self.hass)
+
+    async def _async_known(self, bridge_id: str) -> str | None:
+        """Return why a bridge needs no question, None if it does."""
         # The bridge's id is the same however it was found, so that hello and the Supervisor start one flow and not two.
         await self.async_set_unique_id(bridge_id)
         self._abort_if_unique_id_configured()
-        if any(topics_of(entry).reads_bridge(bridge_id) for entry in self._async_current_entries(include_ignore=False)):
-            return self.async_abort(reason="already_configured")
-        self._bridge_id, self._title = bridge_id, name
-        self.context["title_placeholders"] = {"name": name}
+        for entry in self._async_current_entries(include_ignore=False):
+            if topics_of(entry).reads_bridge(bridge_id):
+                remember_reader(self.hass, entry, self.context.get("discovery_key"))
+                return "already_configured"
+        return None
+
+    async def _async_ask(self, bridge_id: str, name: str) -> ConfigFlowResult:
+        self._bridge_id, self._name, self._asked = bridge_id, name, True
+        self.context["title_placeholders"] = {"name": bounded(name)}
         return await self.async_step_discovery_confirm()
+
+    def _questions(self) -> list[ConfigFlowResult]:
+        """Return the open questions about discovered bridges, but for this one."""
+        return [flow for flow in self._async_in_progress() if flow.get("step_id") == "discovery_confirm"]
+
+    def _title(self, label: str) -> str:
+        """Return a title of its own; that of the first site does not depend on how it was found."""
+        titles = {entry.title for entry in self._async_current_entries(include_ignore=False)}
+        candidates = chain(
+            (DEFAULT_TITLE, f"{DEFAULT_TITLE} ({label})"), (f"{DEFAULT_TITLE} ({label} {n})" for n in count(2))
+        )
+        return next(title for title in candidates if title not in titles)
 
     def _topics_form(
         self, step_id: str, values: Mapping[str, Any] | None, errors: dict[str, str], placeholders: dict[str, str]
@@ -144,7 +191,7 @@ class SiteConfigFlow(ConfigFlow, domain=DOMAIN):
         for root in topics.basket_roots:
             if not valid_root(root):
                 return {CONF_BASKET_ROOTS: "invalid_root"}, {"first": root}
-        if topics.bridge_id != EVERY_BRIDGE and any(character in topics.bridge_id for character in "/+#\0"):
+        if topics.bridge_id not in (EVERY_BRIDGE, "") and not is_id(topics.bridge_id):
             return {CONF_BRIDGE_ID: "invalid_bridge_id"}, {}
         filters = topics.filters()
         if not filters:
@@ -194,3 +241,9 @@ def _data(topics: SiteTopics) -> dict[str, Any]:
         CONF_PRINTERS: topics.printers,
         CONF_BRIDGE_ID: topics.bridge_id,
     }
+
+
+def _label(topics: SiteTopics) -> str:
+    """Return the words that tell a site's topics from another's: of the first root, else the bridge's id."""
+    levels = topics.basket_roots[0].split("/") if topics.basket_roots else [topics.bridge_id]
+    return " ".join(level for level in levels if level not in ("+", "")) or "2"

@@ -102,13 +102,13 @@ class FieldDevice:
 class BasketDevice(FieldDevice):
     """A smart basket."""
 
-    def __init__(self, basket: Basket, currency: Currency, site_device_id: str, *, lean: bool) -> None:
+    def __init__(self, basket: Basket, name: str, currency: Currency, site_device_id: str, *, lean: bool) -> None:
         super().__init__(
             basket_key(basket.root),
             DeviceInfo(
                 model="Smart basket",
                 translation_key="basket",
-                translation_placeholders={"name": basket.name},
+                translation_placeholders={"name": name},
                 via_device_id=site_device_id,
             ),
         )

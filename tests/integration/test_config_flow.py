@@ -138,7 +138,6 @@ async def test_hello_and_the_supervisor_ask_once(hass: HomeAssistant) -> None:
 @pytest.mark.parametrize(
     ("source", "data"),
     [
-        (SOURCE_MQTT, hello(payload="")),
         (SOURCE_MQTT, hello(payload=b"\xff")),
         (SOURCE_MQTT, hello(payload="{}")),
         (SOURCE_MQTT, hello(topic="iot_data_bridge/hello")),

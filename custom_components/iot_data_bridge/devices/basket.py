@@ -94,11 +94,6 @@ class Basket:
         return self.session_started is not None
 
     @property
-    def name(self) -> str:
-        """Return the name of the basket: its root without the first level."""
-        return " ".join(self.root.split("/")[1:]) or self.root
-
-    @property
     def address(self) -> BasketId | None:
         """Return the id that a total must carry for the basket to show it."""
         return self.basket_id if self.basket_id is not None else basket_id_of(self.root)

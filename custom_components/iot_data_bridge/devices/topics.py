@@ -67,6 +67,20 @@ class SiteTopics:
         """Tell whether the messages of the basket with this root topic belong to the site."""
         return any(filters_overlap(root_filter, root) for root_filter in self.basket_roots)
 
+    def basket_name(self, root: str) -> str:
+        """Return the levels of a root that tell its basket from the site's others, for example `store02 unit015`.
+
+        They are those that vary: where a filter has `+`, or where filters of the same length differ.
+        """
+        levels = root.split("/")
+        filters = [split for each in self.basket_roots if len(split := each.split("/")) == len(levels)]
+        varying = [
+            level
+            for level, *patterns in zip(levels, *filters, strict=True)
+            if "+" in patterns or len(set(patterns)) > 1
+        ]
+        return " ".join(varying or levels[1:]) or root
+
     def reads_bridge(self, bridge_id: str) -> bool:
         """Tell whether the messages of this bridge belong to the site."""
         return self.bridge_id in ("+", bridge_id)

@@ -312,13 +312,6 @@ def test_availability_is_the_link(basket: Basket) -> None:
     assert basket.last_activity == NOON
 
 
-@pytest.mark.parametrize(
-    ("root", "name"), [("basket/1", "1"), ("basket/store02/unit015", "store02 unit015"), ("b", "b")]
-)
-def test_a_basket_is_named_by_its_root(prices: PriceList, root: str, name: str) -> None:
-    assert Basket(root, prices, BasketRules()).name == name
-
-
 @given(
     st.lists(
         st.one_of(

@@ -177,3 +177,20 @@ def test_the_default_topics_do_not_overlap() -> None:
 )
 def test_a_root_is_levels_of_names_or_plus(root: str, valid: bool) -> None:
     assert valid_root(root) is valid
+
+
+@pytest.mark.parametrize(
+    ("roots", "root", "name"),
+    [
+        (("basket/+", "basket/+/+"), "basket/1", "1"),
+        (("basket/+", "basket/+/+"), "basket/store02/unit015", "store02 unit015"),
+        (("+/cart",), "north/cart", "north"),
+        (("+/cart/+",), "north/cart/7", "north 7"),
+        (("north/cart", "south/cart"), "south/cart", "south"),
+        (("north/+", "south/+"), "south/7", "south 7"),
+        (("basket/1",), "basket/1", "1"),
+        (("cart",), "cart", "cart"),
+    ],
+)
+def test_a_basket_is_named_by_the_levels_that_tell_it_apart(roots: tuple[str, ...], root: str, name: str) -> None:
+    assert SiteTopics(roots, False, "").basket_name(root) == name
