@@ -22,7 +22,10 @@ from pytest_homeassistant_custom_component.common import (
     flush_store,
     get_system_health_info,
 )
-from pytest_homeassistant_custom_component.components.diagnostics import get_diagnostics_for_config_entry
+from pytest_homeassistant_custom_component.components.diagnostics import (
+    get_diagnostics_for_config_entry,
+    get_diagnostics_for_device,
+)
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator, WebSocketGenerator
 from syrupy.assertion import SnapshotAssertion
 
@@ -499,6 +502,31 @@ async def test_the_diagnostics_tell_what_was_said(
     await fill(hass)
     say("basket/1/update", "?")
     assert await get_diagnostics_for_config_entry(hass, hass_client, site) == snapshot
+
+
+@pytest.mark.parametrize("key", ["basket:basket/1", "printer:11111111-2222", "bridged:edge/VM-A", "bridge:edge"])
+async def test_the_diagnostics_of_a_device_are_of_that_device_alone(
+    hass: HomeAssistant, site: MockConfigEntry, hass_client: ClientSessionGenerator, key: str
+) -> None:
+    await fill(hass)
+    device = dr.async_get(hass).async_get_device_by_identifier((DOMAIN, key), ENTRY_ID)
+    assert device is not None
+    told: Any = await get_diagnostics_for_device(hass, hass_client, site, device)
+    assert told["device"]["key"] == key
+    names = {"basket:basket/1": "basket/1", "printer:11111111-2222": "11111111-2222", "bridged:edge/VM-A": "VM-A"}
+    text = json.dumps(told["device"])
+    assert [other for other, name in names.items() if other != key and f'"{name}"' in text] == []
+    assert told.keys().isdisjoint({"baskets", "printers", "bridges"})
+
+
+async def test_diagnostics_hide_what_is_private(
+    hass: HomeAssistant, site: MockConfigEntry, hass_client: ClientSessionGenerator
+) -> None:
+    await fill(hass)
+    told: Any = await get_diagnostics_for_config_entry(hass, hass_client, site)
+    assert told["printers"][0]["file_name"] == "**REDACTED**"
+    [device] = told["bridges"][0]["devices"]
+    assert device["values"]["GPS.Latitude"] == "**REDACTED**"
 
 
 async def test_a_site_that_is_not_loaded_has_diagnostics_too(
