@@ -62,7 +62,7 @@ class ProtocolUnavailableError(ProtocolError):
     """The peer is there but does not serve now: busy, shutting down, or asking to use another server."""
 
 
-class ProtocolValidationError(ProtocolError):
+class ProtocolValidationError(ProtocolError, ValueError):
     """What the caller passed cannot be right: a setting, a topic, a QoS."""
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from paho.mqtt.properties import Properties
 
 from communicator.protocols.mqtt.deliveries import Deliveries
-from communicator.protocols.mqtt.frames import DUPLICATE, QOS_BITS, RETAIN
+from communicator.protocols.mqtt.frames import DUPLICATE, QOS_BITS, RETAIN, decode_length
 from communicator.protocols.mqtt.properties import read_properties
 from communicator.protocols.mqtt.statistics import Counters
-from communicator.protocols.mqtt.subscriptions import ReceivedMessage, Recipients, Subscriptions
+from communicator.protocols.mqtt.subscriptions import Matching, ReceivedMessage, Recipients, Subscriptions
 
 _logger = logging.getLogger(__name__)
 
@@ -37,10 +37,10 @@ class Dispatcher:
         self._unhandled = unhandled
         self._repeated = range(0)  # the deliveries of the last message that was marked as sent before
 
-    def recipients(self, topic_bytes: bytes, identifiers: Sequence[int] = ()) -> Recipients:
+    def recipients(self, topic_bytes: bytes, identifiers: Sequence[int] | bytes = ()) -> Recipients:
         """Return who wants a topic's messages: one look-up for a topic that came before.
 
-        `identifiers` are those of the subscriptions that the broker names, if it does.
+        `identifiers` are those of the subscriptions that the broker names, if it does: numbers, or the bytes of one.
 
         Raises:
             UnicodeDecodeError: the topic is not UTF-8.
@@ -55,8 +55,30 @@ class Dispatcher:
         remembered = self.subscriptions.remembered.get(key)
         if remembered is not None:
             return remembered
+        if isinstance(identifiers, bytes):
+            decoded = decode_length(identifiers, 0, len(identifiers))
+            identifiers = (decoded[0],) if decoded is not None else ()
+        topic = topic_bytes.decode()
         with self._lock:
-            return self.subscriptions.find(topic_bytes, identifiers, key)
+            matching = self.subscriptions.match(topic, identifiers)
+        recipients = self._recipients(matching)
+        matching.remember(key, recipients)
+        return recipients
+
+    def _recipients(self, matching: Matching) -> Recipients:
+        subscriptions = matching.subscriptions
+        routes = [route for subscription in subscriptions for route in subscription.routes]
+        if matching.routed:
+            try:
+                routes.extend(matching.make_handlers(matching.topic, matching.routed))
+            except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
+                self.failed(matching.topic, error)
+        return Recipients(
+            matching.topic,
+            tuple(callback for subscription in subscriptions for callback in subscription.callbacks),
+            tuple(routes),
+            tuple(observer for subscription in subscriptions for observer in subscription.observers),
+        )
 
     def deliver(  # noqa: C901, PLR0912 -- once for each message: a call costs more than a branch
         self, recipients: Recipients, payload: bytes, command: int, identifier: bytes, properties: Properties | None

@@ -296,17 +296,22 @@ class FastLink(Link):
             identifier = data[position : position + 2]
             position += 2
         properties: Properties | None = None
-        identifiers: Sequence[int] = ()
+        identifiers: Sequence[int] | bytes = ()
         if self.version5:
             if position >= following:
                 raise ProtocolDecodeError(_SHORT)
             size = data[position]
             if size == 0:
                 position += 1
-            elif size == 2 and data[position + 1] == SUBSCRIPTION_IDENTIFIER and data[position + 2] < 0x80:  # noqa: PLR2004
-                # Nothing but the number of the subscription, in one byte: what nearly every message has.
-                identifiers = data[position + 2 : position + 3]
-                position += 3
+            elif (
+                size == 5  # noqa: PLR2004
+                and data[position + 1] == SUBSCRIPTION_IDENTIFIER
+                and data[position + 2] & data[position + 3] & data[position + 4] & 0x80
+                and data[position + 5] < 0x80  # noqa: PLR2004
+            ):
+                # Nothing but the number of a subscription of ours, in four bytes: what nearly every message has.
+                identifiers = data[position + 2 : position + 6]
+                position += 6
             else:
                 properties, position = self._read_properties(data, position, following)
                 topic_bytes = self._aliases.resolve(topic_bytes, properties)

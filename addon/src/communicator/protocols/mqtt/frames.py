@@ -8,7 +8,7 @@ from paho.mqtt.properties import Properties
 
 from communicator.common.exception import ProtocolDecodeError, ProtocolValidationError
 from communicator.protocols.mqtt.properties import encode_properties, new_properties
-from communicator.protocols.mqtt.topic_trie import MAXIMUM_TOPIC_BYTES, check_text, check_topic
+from communicator.topics import MAXIMUM_BYTES, check_text, check_topic
 
 CONNACK = 0x20
 PUBLISH = 0x30
@@ -131,8 +131,8 @@ def prepare_publish(
             check_topic(response_topic)
             properties.ResponseTopic = response_topic
         if correlation_data is not None:
-            if len(correlation_data) > MAXIMUM_TOPIC_BYTES:
-                raise ProtocolValidationError(f"correlation_data may have {MAXIMUM_TOPIC_BYTES} bytes")
+            if len(correlation_data) > MAXIMUM_BYTES:
+                raise ProtocolValidationError(f"correlation_data may have {MAXIMUM_BYTES} bytes")
             properties.CorrelationData = correlation_data
         if content_type is not None:
             properties.ContentType = content_type

@@ -13,6 +13,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from communicator.common.exception import ProtocolError
 from communicator.protocols.mqtt.configuration import MQTTConfig
 from communicator.protocols.mqtt.failures import connect_failure
 from communicator.protocols.mqtt.frames import PreparedPublish
@@ -105,6 +106,8 @@ class Link(ABC):
         self.error = None
         try:
             self._client.reconnect()
+        except ProtocolError:
+            raise
         except (OSError, ValueError) as error:
             raise connect_failure(error, self._config.broker_address, self._config.port) from error
         opened = self._client.socket()

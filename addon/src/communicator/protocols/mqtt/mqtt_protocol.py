@@ -20,13 +20,10 @@ from communicator.protocols.mqtt.connection_state import BrokerLimits, Connectio
 from communicator.protocols.mqtt.frames import FAILURE, PreparedPublish, check_qos, prepare_publish
 from communicator.protocols.mqtt.links import fast_link, stock_link
 from communicator.protocols.mqtt.properties import MessageProperties
+from communicator.protocols.mqtt.routing_table import FilterMatch, FrameHandler, RoutingTable
 from communicator.protocols.mqtt.session import QOS_NOT_SUPPORTED, RETAIN_NOT_SUPPORTED, Session
 from communicator.protocols.mqtt.statistics import MQTTStatistics
-from communicator.protocols.mqtt.subscriptions import (
-    FrameHandler,
-    MessageHandler,
-    ReceivedMessage,
-)
+from communicator.protocols.mqtt.subscriptions import MessageHandler, ReceivedMessage
 from communicator.protocols.mqtt.thread_loop import ThreadLoop
 
 __all__ = [
@@ -34,12 +31,14 @@ __all__ = [
     "BrokerLimits",
     "ClientConfig",
     "ConnectionState",
+    "FilterMatch",
     "MQTTConfig",
     "MQTTProtocol",
     "MQTTStatistics",
     "MessageProperties",
     "PreparedPublish",
     "ReceivedMessage",
+    "RoutingTable",
     "StateCallbacks",
 ]
 
@@ -382,6 +381,18 @@ class MQTTProtocol(PubSubProtocol):
             ProtocolValidationError: the filter or the QoS is impossible.
         """
         self._session.subscribe(topic_filter, check_qos(qos), lambda subscription: subscription.routes.append(handler))
+
+    def route_topics(self, table: RoutingTable) -> None:
+        """Subscribe to all filters of a table, and give each topic's messages to the handlers that it makes.
+
+        It takes the place of the table of an earlier call as a whole: nothing of it can fail. Deliveries are as of
+        `route`.
+        """
+        self._session.route(table)
+
+    async def subscribed_async(self) -> bool:
+        """Wait until the broker has answered every subscription; False when the client is stopped before that."""
+        return await asyncio.wrap_future(self._session.when_subscribed())
 
     def acknowledge(self, delivery: int) -> None:
         """Acknowledge a delivery of `route`; from any thread and in any order.

@@ -26,13 +26,15 @@ from communicator.protocols.mqtt.failures import connect_failure, refusal
 from communicator.protocols.mqtt.frames import FAILURE, MAXIMUM_REMAINING_LENGTH, PreparedPublish, lower_publish
 from communicator.protocols.mqtt.link import Link
 from communicator.protocols.mqtt.outbox import Outbox, OutgoingMessage, Settled
+from communicator.protocols.mqtt.routing_table import RoutingTable
 from communicator.protocols.mqtt.statistics import Counters, MQTTStatistics
 from communicator.protocols.mqtt.subscriptions import Subscription
-from communicator.protocols.mqtt.topic_trie import check_filter
+from communicator.topics import check_filter
 
 _logger = logging.getLogger(__name__)
 
 FILTERS_A_PACKET = 64
+CHARACTERS_A_PACKET = 65_536
 SESSION_TAKEN_OVER = 0x8E
 PACKET_TOO_LARGE = 0x95
 QUOTA_EXCEEDED = 0x97
@@ -88,6 +90,7 @@ class Session:
         self._last_request = 0
         self._ended_offline: set[str] = set()
         self._drained: list[Future[None]] = []
+        self._standing: list[Future[bool]] = []
         self._before_write: deque[Callable[[], None]] = deque()
         self._paused = False
         self._said_goodbye = False
@@ -214,6 +217,34 @@ class Session:
             self.link.unsubscribe([topic_filter], self._request((), answer))
         self.wake()
         return answer
+
+    def route(self, table: RoutingTable) -> None:
+        """Use a routing table in the last one's place; what it no longer wants ends when the new is asked for.
+
+        Only so: what is published between the broker's two steps is wanted by the filter that takes another's place.
+        """
+        with self.lock:
+            asked, ended = self.dispatcher.subscriptions.route(table)
+            self._ended_offline.difference_update(each.topic_filter for each in asked)
+            if self.state is not ConnectionState.CONNECTED or self.link is None:
+                self._ended_offline.update(ended)
+                return
+            self._subscribe_all(self.link, asked, restored=False)
+            self._unsubscribe_all(self.link, ended)
+        self.wake()
+
+    def when_subscribed(self) -> Future[bool]:
+        """Return a future that is True once the broker has answered every subscription, False when the loop ends.
+
+        Without a connection that is after the next one.
+        """
+        stands: Future[bool] = Future()
+        with self.lock:
+            if self.state is ConnectionState.CONNECTED and not self._requests:
+                stands.set_result(True)
+            else:
+                self._standing.append(stands)
+        return stands
 
     def pause(self, paused: bool) -> None:
         """Hold received messages back, or let them go."""
@@ -417,11 +448,14 @@ class Session:
             finished = [finished for message in again if (finished := self._send(link, message, session_present))]
             self.counters.resent += len(again) - len(finished)
             finished += self._pump(link)
+            stands = not self._requests
             connecting, self.connecting = self.connecting, None
         if connecting is not None and not connecting.done():
             connecting.set_result(None)
         self._finish(finished)
         self._call(self.callbacks.connected)
+        if stands:
+            self._release_standing(True)
 
     def _take_limits(self, limits: BrokerLimits) -> None:
         self.limits = limits
@@ -477,6 +511,7 @@ class Session:
         """Tell who waits for a SUBACK or UNSUBACK, and say aloud what the broker refused."""
         with self.lock:
             asked = self._requests.pop(request, None)
+            stands = not self._requests
         if asked is None:
             return
         for topic_filter, code in zip(asked.filters, reason_codes, strict=False):
@@ -500,6 +535,8 @@ class Session:
                 )
             else:
                 asked.answer.set_result(None)
+        if stands:
+            self._release_standing(True)
 
     def dropped(self, topic: str) -> None:
         """Count a message of QoS 0 for which there was no room while the client was paused."""
@@ -604,16 +641,32 @@ class Session:
         request = self._request(tuple(name for name, _ in filters), answer)
         link.subscribe(filters, request, restored, subscriptions[0].identifier if self._identifiers else None)
 
-    def _restore(self, link: Link, session_present: bool) -> None:
-        subscriptions = list(self.dispatcher.subscriptions)
+    def _subscribe_all(self, link: Link, subscriptions: Iterable[Subscription], *, restored: bool) -> None:
         # A packet has one identifier for all its filters.
-        step = 1 if self._identifiers else FILTERS_A_PACKET
-        for start in range(0, len(subscriptions), step):
-            self._subscribe(link, subscriptions[start : start + step], None, restored=self.counters.connects > 1)
+        batches: dict[int, list[Subscription]] = {}
+        sizes: dict[int, int] = {}
+        for each in subscriptions:
+            key = each.identifier if self._identifiers else 0
+            batch = batches.setdefault(key, [])
+            size = sizes.get(key, 0) + len(each.topic_filter)
+            if len(batch) >= FILTERS_A_PACKET or (batch and size > CHARACTERS_A_PACKET):
+                self._subscribe(link, batch, None, restored=restored)
+                batch = batches[key] = []
+                size = len(each.topic_filter)
+            batch.append(each)
+            sizes[key] = size
+        for batch in batches.values():
+            self._subscribe(link, batch, None, restored=restored)
+
+    def _unsubscribe_all(self, link: Link, filters: Sequence[str]) -> None:
+        for start in range(0, len(filters), FILTERS_A_PACKET):
+            link.unsubscribe(filters[start : start + FILTERS_A_PACKET], self._request((), None))
+
+    def _restore(self, link: Link, session_present: bool) -> None:
+        self._subscribe_all(link, self.dispatcher.subscriptions, restored=self.counters.connects > 1)
         ended, self._ended_offline = sorted(self._ended_offline), set()
         if session_present:
-            for start in range(0, len(ended), FILTERS_A_PACKET):
-                link.unsubscribe(ended[start : start + FILTERS_A_PACKET], self._request((), None))
+            self._unsubscribe_all(link, ended)
 
     def _tell_unhandled(self, topic: str) -> None:
         self._call(self.callbacks.unhandled, topic)
@@ -633,8 +686,15 @@ class Session:
         for drained in waiting:
             drained.set_result(None)
 
+    def _release_standing(self, answered: bool) -> None:
+        with self.lock:
+            standing, self._standing = self._standing, []
+        for stands in standing:
+            stands.set_result(answered)
+
     def _release_waiting(self) -> None:
         self._release_drained()
+        self._release_standing(False)
         with self.lock:
             requests, self._requests = self._requests, {}
         for request in requests.values():
