@@ -1,6 +1,7 @@
 """YAML files read as plain text scalars, at a tenth of the usual cost, with the line of every complaint."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -18,15 +19,23 @@ type Node = str | list[Node] | dict[str, Node] | None
 class CatalogError(Exception):
     """A file that cannot be used, with the place and the reason that its author needs.
 
-    `reason` is a short word for counters: unreadable, syntax, duplicate_key, invalid, contradiction, loop.
+    `reason` is a short word for counters: unreadable, syntax, duplicate_key, invalid, contradiction, loop. `more` are
+    the other errors that were found with it.
     """
 
-    def __init__(self, path: Path, line: int | None, reason: str, text: str) -> None:
+    def __init__(
+        self, path: Path, line: int | None, reason: str, text: str, more: Iterable["CatalogError"] = ()
+    ) -> None:
         super().__init__(f"{path}:{line}: {text}" if line else f"{path}: {text}")
         self.path = path
         self.line = line
         self.reason = reason
         self.text = text
+        self.more = tuple(more)
+
+    def every(self) -> "tuple[CatalogError, ...]":
+        """Return this error and those that were found with it."""
+        return (self, *self.more)
 
 
 def read_text(path: Path, maximum_bytes: int) -> str:
@@ -127,77 +136,99 @@ def _scalar(event: yaml.ScalarEvent) -> str | None:
 def line_of(text: str, location: Sequence[str | int]) -> int | None:
     """Return the line (from 1) of the value at keys and indices `location`, or of its nearest parent that exists.
 
-    The text is one that `parse` accepts. It is read by events as there, and no further than the place.
+    The text is one that `parse` accepts.
     """
-    steps = list(location)
-    while True:
-        line, unknown = _walk(text, steps)
-        if unknown is None:
-            return line
-        # Pydantic names the alternatives of a union in its locations; they are no keys of the file.
-        del steps[unknown]
+    return lines_of(text, parse(text, Path()), [location])[0]
 
 
-def _walk(text: str, steps: Sequence[str | int]) -> tuple[int | None, int | None]:
-    """Return the line where the steps lead, and which of them is no key of the mapping that it was looked for in."""
+def lines_of(text: str, document: Node, locations: Iterable[Sequence[str | int]]) -> list[int | None]:
+    """Return the lines of many locations, as `line_of`, in one reading of the text; `document` is what it parses to."""
+    root = _Wanted()
+    wanted = [root.at(_existing(document, location)) for location in locations]
     parser = CParser(text)
-    take: Callable[[], Event] = parser.get_event  # type: ignore[assignment]  # None follows the stream's end only
     try:
-        take()  # the stream's start
-        if isinstance(take(), yaml.StreamEndEvent):
-            return None, None
-        event = take()
-        line = _line(event)
-        for number, wanted in enumerate(steps):
-            if isinstance(event, yaml.MappingStartEvent):
-                found = _value_of(take, str(wanted))
-                if found is None:
-                    return line, number
-                line, event = found
-            elif isinstance(event, yaml.SequenceStartEvent) and isinstance(wanted, int):
-                item = _item_of(take, wanted)
-                if item is None:
-                    break
-                line, event = _line(item), item
-            else:
-                break
-        return line, None
+        _LineReader(parser).read(root)
     finally:
         parser.dispose()
+    return [each.line for each in wanted]
 
 
-def _value_of(take: Callable[[], Event], wanted: str) -> tuple[int | None, Event] | None:
-    """Return the line of a key of the mapping that has begun, and how its value begins."""
-    while isinstance(key := take(), yaml.ScalarEvent):
-        event = take()
-        if key.value == wanted:
-            return _line(key), event
-        _pass_over(take, event)
-    return None
+def _existing(document: Node, location: Sequence[str | int]) -> list[str | int]:
+    """Return the steps of a location that lead somewhere.
+
+    Pydantic names the alternatives of a union in its locations; they are no keys of the file.
+    """
+    steps: list[str | int] = []
+    place = document
+    for step in location:
+        if isinstance(place, dict):
+            key = str(step)
+            if key in place:
+                place = place[key]
+                steps.append(key)
+        elif isinstance(place, list) and isinstance(step, int) and 0 <= step < len(place):
+            place = place[step]
+            steps.append(step)
+        else:
+            break
+    return steps
 
 
-def _item_of(take: Callable[[], Event], wanted: int) -> Event | None:
-    """Return how an item of the sequence that has begun begins."""
-    index = 0
-    while not isinstance(event := take(), yaml.SequenceEndEvent):
-        if index == wanted:
-            return event
-        _pass_over(take, event)
-        index += 1
-    return None
+@dataclass(slots=True)
+class _Wanted:
+    """A place whose line, or that of a place below it, is asked for."""
+
+    line: int | None = None
+    below: "dict[str | int, _Wanted]" = field(default_factory=dict)
+
+    def at(self, steps: Iterable[str | int]) -> "_Wanted":
+        place = self
+        for step in steps:
+            place = place.below.setdefault(step, _Wanted())
+        return place
 
 
-def _pass_over(take: Callable[[], Event], event: Event) -> None:
-    """Take all that belongs to the value that begins with `event`."""
-    depth = 0
-    while True:
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth == 0:
-            return
-        event = take()
+class _LineReader:
+    """Reads the events of a text for the lines of wanted places; a mapping's value has the line of its key."""
+
+    def __init__(self, parser: CParser) -> None:
+        self._next: Callable[[], Event] = parser.get_event  # type: ignore[assignment]  # None follows the stream's end only
+
+    def read(self, root: _Wanted) -> None:
+        self._next()  # the stream's start
+        if not isinstance(self._next(), yaml.StreamEndEvent):
+            event = self._next()
+            root.line = _line(event)
+            self._value(event, root)
+
+    def _value(self, event: Event, wanted: _Wanted | None) -> None:
+        if wanted is None or not wanted.below:
+            self._pass_over(event)
+        elif isinstance(event, yaml.MappingStartEvent):
+            while isinstance(key := self._next(), yaml.ScalarEvent):
+                self._item(key, self._next(), wanted.below.get(key.value))
+        elif isinstance(event, yaml.SequenceStartEvent):
+            index = 0
+            while not isinstance(item := self._next(), yaml.SequenceEndEvent):
+                self._item(item, item, wanted.below.get(index))
+                index += 1
+
+    def _item(self, place: Event, value: Event, wanted: _Wanted | None) -> None:
+        if wanted is not None:
+            wanted.line = _line(place)
+        self._value(value, wanted)
+
+    def _pass_over(self, event: Event) -> None:
+        """Take all that belongs to the value that begins with `event`."""
+        depth = 0
+        while True:
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth == 0:
+                return
+            event = self._next()
 
 
 def _line(event: Event) -> int | None:

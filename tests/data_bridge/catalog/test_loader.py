@@ -217,7 +217,7 @@ def test_the_version_changes_with_the_content(files: CatalogFiles) -> None:
             "mappings:\n  - {equip_tag: a, message_id: b, object: A, value_type: float, scale: 0,1}",
             2,
             "invalid",
-            "mappings.0.scale: 0 makes every value the same",
+            "mappings[0].scale: 0 makes every value the same",
         ),
         (
             "mappings:\n  - {equip_tag: a, message_id: b, object: A, value_type: float, offset: 0,5}",

@@ -9,66 +9,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from data_bridge.catalog.loader import load
-from data_bridge.logs import LimitedLog
-from data_bridge.pipeline.pipeline import Pipeline
 from data_bridge.reasons import Reason
-from data_bridge.settings import CatalogSettings, DeduplicationSettings, Settings
-from tests.data_bridge.connections import ScriptedConnection
+from tests.data_bridge.carried import Carried
 
 # Written as JSON would not write them again.
 NUMBERS_AS_WRITTEN = ["1.10", "1e3", "12345678901234567890", "18446744073709551616", "0.10000000000000000001", "-0"]
 
 
-class Carried:
-    """What one message caused: the values that were sent, the counted reasons, and the dead letters' details."""
-
-    def __init__(self, folder: Path, rule: str) -> None:
-        (folder / "mappings.yaml").write_text(f"mappings:\n  - {{object: V, {rule}}}\n")
-        (folder / "devices.yaml").write_text("objects: {V: [A]}\n")
-        catalogs = CatalogSettings(mappings=folder / "mappings.yaml", devices=folder / "devices.yaml")
-        chosen = Settings(catalogs=catalogs, deduplication=DeduplicationSettings(persist=False), data_directory=folder)
-        self._connection = ScriptedConnection()
-        self.details: list[str] = []
-        self._pipeline = Pipeline(
-            self._connection,
-            chosen,
-            load(chosen.catalog_files()),
-            lambda letter, _: self.details.append(letter.detail),
-            LimitedLog(lambda *_: None),
-        )
-
-    def topic(self, payload: bytes) -> Carried:
-        """Take a message of a topic rule."""
-        self._pipeline.input.receive_topic("in", payload, 0)
-        return self
-
-    def envelope(self, value: bytes) -> Carried:
-        """Take an envelope whose VALUE is this JSON."""
-        payload = b'{"header":{},"payload":{"Equip.Tag":"t","Message.ID":"m","VALUE":%b}}' % value
-        self._pipeline.input.receive_envelope("iot/ingress", payload, 0)
-        return self
-
-    @property
-    def payloads(self) -> list[bytes]:
-        """Return the bytes that were sent."""
-        return [each.payload for each in self._connection.sent]
-
-    @property
-    def value(self) -> object:
-        """Return the one value that was sent."""
-        (payload,) = self.payloads
-        return orjson.loads(payload)["value"]
-
-    @property
-    def reasons(self) -> dict[str, int]:
-        """Return what was skipped."""
-        return self._pipeline.skipped()
-
-    def forget(self) -> None:
-        """Confirm what was sent, and begin with the next message."""
-        for each in self._connection.take():
-            each.answer(0)
+def of_rule(folder: Path, rule: str) -> Carried:
+    """Return what carries messages by one rule to one device."""
+    return Carried(folder, f"mappings:\n  - {{object: V, {rule}}}\n", "objects: {V: [A]}\n")
 
 
 type Make = Callable[[str], Carried]
@@ -76,7 +26,7 @@ type Make = Callable[[str], Carried]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    return lambda rule: Carried(tmp_path, rule)
+    return lambda rule: of_rule(tmp_path, rule)
 
 
 # ---------------------------------------------------------------- text
@@ -282,7 +232,7 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Carried]:
             ("whole", "topic: in"),
         ):
             folder = tmp_path_factory.mktemp(f"{value_type}-{name}")
-            by_name[f"{value_type} {name}"] = Carried(folder, f"{key}, value_type: {value_type}")
+            by_name[f"{value_type} {name}"] = of_rule(folder, f"{key}, value_type: {value_type}")
     return by_name
 
 
@@ -346,7 +296,7 @@ async def test_a_decimal_scale_only_moves_the_point(
     carried = _SCALED.get(places)
     if carried is None:
         scale = f"1e-{places}"
-        carried = _SCALED[places] = Carried(
+        carried = _SCALED[places] = of_rule(
             tmp_path_factory.mktemp("scaled"), f"topic: in, value_type: float, scale: {scale}"
         )
     carried.topic(b"%d" % number)

@@ -1,27 +1,39 @@
-"""Both catalog files: read once, each checked by itself, with the line of every complaint."""
+"""Both catalog files: read once, each checked by itself."""
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
+from data_bridge.catalog.findings import Findings
 from data_bridge.catalog.schema import DeviceEntry, DeviceFile, Devices, MappingRule, ObjectEntry, Objects
+from data_bridge.near_misses import did_you_mean, nearest
 from data_bridge.own_topics import OwnTopics
-from data_bridge.yaml_documents import CatalogError, Node, line_of, parse, read_text
+from data_bridge.yaml_documents import CatalogError, Node, parse, read_text
 
 DEFAULT_MAXIMUM_BYTES = 256 * 1024 * 1024
 DEFAULT_EGRESS_TOPIC = "devices/{device}/ingress"
 # How many entries Pydantic checks in one go: in a reload, messages travel between two goes.
 _CHUNK = 500
+_LONGEST_SHOWN = 60
 
 _DEFAULT_OWN = OwnTopics("main")
 
 _RULES = TypeAdapter(list[MappingRule])
 _OBJECTS: TypeAdapter[dict[str, ObjectEntry]] = TypeAdapter(Objects)
 _DEVICES: TypeAdapter[dict[str, DeviceEntry]] = TypeAdapter(Devices)
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsText:
+    """The settings file, for complaints about what a catalog and the settings say together."""
+
+    path: Path = Path("settings")
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +50,7 @@ class CatalogFiles:
     egress_qos: int = 1
     own: OwnTopics = _DEFAULT_OWN
     maximum_bytes: int = DEFAULT_MAXIMUM_BYTES
+    settings: SettingsText = SettingsText()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +74,11 @@ def read_texts(files: CatalogFiles) -> CatalogTexts:
 
 
 class CatalogSource:
-    """The texts of the two files, and what each says by itself."""
+    """The texts of the two files, and what each says by itself; what is refused goes to `findings`."""
 
     def __init__(self, files: CatalogFiles, texts: CatalogTexts) -> None:
         self.files = files
+        self.findings = Findings()
         self._texts = texts
 
     def version(self) -> str:
@@ -75,35 +89,49 @@ class CatalogSource:
         digest.update(self._texts.devices.encode())
         return digest.hexdigest()
 
-    def mapping_models(self) -> list[MappingRule]:
-        """Return the rules of mappings.yaml in their order.
+    def parse(self) -> tuple[dict[int, MappingRule], DeviceFile]:
+        """Return the rules of mappings.yaml by their place in it, and devices.yaml, without what is refused."""
+        mappings = self._document(self.files.mappings, self._texts.mappings)
+        devices = self._document(self.files.devices, self._texts.devices)
+        settings = self.files.settings
+        self.findings.add_document(settings.path, settings.text, parse(settings.text, settings.path))
+        return self._rules(mappings), self._device_file(devices)
 
-        Raises:
-            CatalogError: the file is refused.
-        """
+    def _document(self, path: Path, text: str) -> Node:
+        document: Node = None
+        try:
+            document = parse(text, path)
+        except CatalogError as error:
+            self.findings.add_document(path, "", None)
+            self.findings.add(error)
+        else:
+            self.findings.add_document(path, text, document)
+            if not isinstance(document, dict):
+                key = "mappings" if path == self.files.mappings else "objects"
+                self.findings.add(CatalogError(path, 1 if text else None, "invalid", f"must hold the key `{key}`"))
+        return document
+
+    def _rules(self, document: Node) -> dict[int, MappingRule]:
         path = self.files.mappings
-        items = self._section(parse(self._texts.mappings, path), path, self._texts.mappings, "mappings")
+        items = self._section(document, path, "mappings")
         if not isinstance(items, list):
-            raise self.error(path, ("mappings",), "invalid", "`mappings` must be a list of rules")
-        models: list[MappingRule] = []
+            self.findings.refuse(path, ("mappings",), "invalid", "must be a list of rules")
+            return {}
+        rules: dict[int, MappingRule] = {}
         for start in range(0, len(items), _CHUNK):
+            chunk = dict(enumerate(items[start : start + _CHUNK], start))
             try:
-                models += _RULES.validate_python(items[start : start + _CHUNK])
+                rules.update(zip(chunk, _RULES.validate_python(list(chunk.values())), strict=True))
             except ValidationError as error:
-                raise self._invalid(path, ("mappings", start), error) from error
+                bad = {start + int(place) for place in self._refuse(path, ("mappings",), error, start)}
+                good = [number for number in chunk if number not in bad]
+                rules.update(zip(good, _RULES.validate_python([chunk[number] for number in good]), strict=True))
             # A reload runs on its own thread: this lets the one that carries messages go first.
             time.sleep(0)
-        return models
+        return rules
 
-    def device_file(self) -> DeviceFile:
-        """Return devices.yaml.
-
-        Raises:
-            CatalogError: the file is refused.
-        """
-        path = self.files.devices
-        document = parse(self._texts.devices, path)
-        objects = self._section(document, path, self._texts.devices, "objects")
+    def _device_file(self, document: Node) -> DeviceFile:
+        objects = self._section(document, self.files.devices, "objects")
         devices = document.get("devices") if isinstance(document, dict) else None
         return DeviceFile(
             objects=self._entries(_OBJECTS, objects, "objects"),
@@ -115,40 +143,57 @@ class CatalogSource:
         if section == []:
             section = {}
         if not isinstance(section, dict):
-            raise self.error(path, (key,), "invalid", f"`{key}` must be a mapping of names")
+            self.findings.refuse(path, (key,), "invalid", "must be a mapping of names")
+            return {}
         entries: dict[str, T] = {}
         items = list(section.items())
         for start in range(0, len(items), _CHUNK):
+            chunk = dict(items[start : start + _CHUNK])
             try:
-                entries.update(adapter.validate_python(dict(items[start : start + _CHUNK])))
+                entries.update(adapter.validate_python(chunk))
             except ValidationError as error:
-                raise self._invalid(path, (key,), error) from error
+                bad = self._refuse(path, (key,), error)
+                entries.update(adapter.validate_python({name: chunk[name] for name in chunk if name not in bad}))
             time.sleep(0)
         return entries
 
-    def _section(self, document: Node, path: Path, text: str, key: str) -> Node:
+    def _section(self, document: Node, path: Path, key: str) -> Node:
         if not isinstance(document, dict):
-            raise CatalogError(path, 1 if text else None, "invalid", f"must hold the key `{key}`")
+            return []  # refused above
         if key not in document:
-            raise CatalogError(
-                path, 1, "invalid", f"must hold the key `{key}`; it has {', '.join(map(repr, document))}"
-            )
-        value = document[key]
+            text = f"must hold the key `{key}`{did_you_mean(key, document)}; it has {', '.join(map(repr, document))}"
+            self.findings.add(CatalogError(path, 1, "invalid", text))
+        value = document.get(key)
         return [] if value is None else value
 
-    def _invalid(self, path: Path, prefix: tuple[str | int, ...], error: ValidationError) -> CatalogError:
-        first = error.errors(include_url=False, include_input=False)[0]
-        location: list[str | int] = list(first["loc"])
-        if prefix and isinstance(prefix[-1], int) and location and isinstance(location[0], int):
-            location[0] += prefix[-1]
-            prefix = prefix[:-1]
-        location = [*prefix, *location]
-        what = ".".join(str(part) for part in location)
-        text = first["msg"].removeprefix("Value error, ")
-        more = error.error_count() - 1
-        return self.error(path, location, "invalid", f"{what}: {text}" + (f" (and {more} more)" if more else ""))
+    def _refuse(
+        self, path: Path, section: Sequence[str], error: ValidationError, start: int = 0
+    ) -> frozenset[str | int]:
+        """Refuse what Pydantic complains about; return the first steps of its places."""
+        places: set[str | int] = set()
+        for each in error.errors(include_url=False):
+            location = list(each["loc"])
+            places.add(location[0])
+            if isinstance(location[0], int):
+                location[0] += start
+            self.findings.refuse(path, (*section, *location), "invalid", _text(each))
+        return frozenset(places)
 
-    def error(self, path: Path, location: Sequence[str | int], reason: str, text: str) -> CatalogError:
-        """Return the complaint about what is at keys and indices `location` of a file, with its line."""
-        source = self._texts.mappings if path == self.files.mappings else self._texts.devices
-        return CatalogError(path, line_of(source, location), reason, text)
+
+def warn_of_unknown_keys(findings: Findings, path: Path, location: Sequence[str | int], model: BaseModel) -> None:
+    """Warn about the keys of a part of a file that mean nothing there: their authors may have meant others."""
+    for key in model.model_extra or ():
+        near = did_you_mean(key, type(model).model_fields)
+        findings.warn(path, (*location, key), f"this key means nothing here{near}")
+
+
+def _text(error: ErrorDetails) -> str:
+    """Return what is wrong, with the value or the key that is near."""
+    text, given = error["msg"].removeprefix("Value error, "), error["input"]
+    if error["type"] == "missing" and isinstance(given, Mapping):
+        wanted = str(error["loc"][-1])
+        near = nearest(wanted, map(str, given))
+        return f"{text} (did you mean {wanted!r} by {near!r}?)" if near else text
+    if error["type"] != "value_error" and isinstance(given, str):
+        return f"{text}, not {given if len(given) <= _LONGEST_SHOWN else given[:_LONGEST_SHOWN] + '...'!r}"
+    return text

@@ -1,68 +1,94 @@
 """Nothing may come back: what the bridge sends and says is checked against everything that it reads."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Mapping
+from pathlib import Path
 
-from data_bridge.catalog.files import CatalogSource
-from data_bridge.catalog.model import CatalogObject, Device, Rule
+from data_bridge.catalog.files import CatalogFiles
+from data_bridge.catalog.findings import Findings, Location
+from data_bridge.catalog.model import CatalogObject, Device, MqttRoute
 from data_bridge.catalog.topics import FilterTree, check_topic, overlaps, unshared
-from data_bridge.own_topics import NAMESPACE
+from data_bridge.own_topics import NAMESPACE, OwnTopics
 
 
-def check_loops(
-    source: CatalogSource, rules: Iterable[Rule], objects: Mapping[str, CatalogObject], devices: Mapping[str, Device]
-) -> None:
-    """Refuse a device topic that the bridge itself reads: each message would come back for ever.
+class LoopCheck:
+    """Refuses topics of devices that the bridge itself reads: each message would come back for ever.
 
-    Raises:
-        CatalogError: with the device whose topic it is.
+    `rules` are the topic rules' filters with their places in mappings.yaml, `own` the devices with a topic of their
+    own; the others get theirs from the settings.
     """
-    files = source.files
-    read: FilterTree[str] = FilterTree()
-    for each in dict.fromkeys([*files.ingress, *(rule.topic for rule in rules if rule.topic is not None)]):
-        read.add(unshared(each), each)
-    checked: set[str] = set()
-    for entry in objects.values():
-        for identifier in entry.devices:
-            route = devices[identifier].mqtt
-            if route is None:
-                continue
-            place = ("devices", identifier, "mqtt", "topic")
-            try:
-                topic = route.topic_for(identifier, entry.name)
-                if topic in checked:
-                    continue
-                check_topic(topic)
-            except ValueError as error:
-                raise source.error(files.devices, place, "invalid", str(error)) from error
-            checked.add(topic)
-            for _, (topic_filter, *_) in read.match(topic):
-                text = (
-                    f"sends to {topic}, which the bridge itself reads by {topic_filter}: every message would come back"
-                )
-                raise source.error(files.devices, place, "loop", text)
-            if topic.startswith(f"{NAMESPACE}/"):
-                text = f"sends to {topic}, which is reserved for what bridges themselves announce"
-                raise source.error(files.devices, place, "loop", text)
+
+    def __init__(
+        self, rules: Mapping[str, Location], own: Container[str], files: CatalogFiles, findings: Findings
+    ) -> None:
+        self._rules = rules
+        self._own = own
+        self._files = files
+        self._findings = findings
+        self._read: FilterTree[str] = FilterTree()
+        for each in dict.fromkeys([*files.ingress, *rules]):
+            self._read.add(unshared(each), each)
+        self._checked: set[str] = set()
+        self._blamed: set[tuple[Path, Location]] = set()
+
+    def check(self, objects: Mapping[str, CatalogObject], devices: Mapping[str, Device]) -> None:
+        """Check where each object goes."""
+        for each in objects.values():
+            for identifier in each.devices:
+                route = devices[identifier].mqtt
+                if route is not None:
+                    self._check(each.name, identifier, route)
+
+    def _check(self, name: str, identifier: str, route: MqttRoute) -> None:
+        sender: tuple[Path, Location] = (
+            (self._files.devices, ("devices", identifier, "mqtt", "topic"))
+            if identifier in self._own
+            else (self._files.settings.path, ("egress", "topic"))
+        )
+        try:
+            topic = route.topic_for(identifier, name)
+            if topic in self._checked:
+                return
+            check_topic(topic)
+        except ValueError as error:
+            self._blame(sender, "invalid", str(error))
+            return
+        self._checked.add(topic)
+        sends = f"{identifier} would get {name} at {topic}"
+        for _, filters in self._read.match(topic):
+            for each in filters:
+                rule = self._rules.get(each)
+                if rule is not None:
+                    text = f"reads {each}, but {sends}: every message would come back"
+                    self._blame((self._files.mappings, (*rule, "topic")), "loop", text)
+                else:
+                    text = f"{sends}, which the bridge itself reads by {each}: every message would come back"
+                    self._blame(sender, "loop", text)
+        if topic.startswith(f"{NAMESPACE}/"):
+            self._blame(sender, "loop", f"{sends}, which is reserved for what bridges themselves announce")
+
+    def _blame(self, place: tuple[Path, Location], reason: str, text: str) -> None:
+        # A place that is wrong for one device is wrong for a thousand.
+        if place not in self._blamed:
+            self._blamed.add(place)
+            self._findings.refuse(*place, reason, text)
 
 
-def check_reading(source: CatalogSource, number: int, topic_filter: str) -> str | None:
-    """Refuse a rule that reads what the bridge says because of messages, its own output among them.
+def check_reading(own: OwnTopics, topic_filter: str) -> str | None:
+    """Refuse a filter that reads what the bridge says because of messages, its own output among them.
 
     Returns:
         A warning where it reads something else that the bridge itself says.
 
     Raises:
-        CatalogError: with the rule.
+        ValueError: saying what it reads.
     """
     if unshared(topic_filter).split("/", 1)[0] not in ("+", "#", NAMESPACE):
         return None
-    own = source.files.own
     for each in own.echoes:
         if overlaps(topic_filter, each):
-            text = (
+            raise ValueError(
                 f"reads {topic_filter}, where the bridge itself publishes ({each}): what it maps would make it publish "
                 "again, without end; name the levels that are meant"
             )
-            raise source.error(source.files.mappings, ("mappings", number, "topic"), "loop", text)
     heard = [each for each in own.others if overlaps(topic_filter, each)]
     return f"reads {topic_filter}, where the bridge itself talks: {', '.join(heard)}" if heard else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from data_bridge.catalog.casts import Cast, ValueType
 from data_bridge.catalog.readers import Reader
@@ -87,12 +88,13 @@ class Rule:
 class CatalogWarning:
     """Something that works but is probably not meant."""
 
-    where: str
+    path: Path
+    line: int | None
     text: str
 
     def __str__(self) -> str:
         """Return it as `check` prints it."""
-        return f"{self.where}: {self.text}"
+        return f"{self.path}:{self.line}: {self.text}" if self.line else f"{self.path}: {self.text}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,15 @@ from data_bridge.catalog.casts import SPELLINGS, ValueType
 from data_bridge.catalog.json_path import parse_path
 from data_bridge.catalog.payload_templates import check_payload
 from data_bridge.catalog.topics import check_filter, check_topic
+from data_bridge.near_misses import did_you_mean, nearest
 
 
 def _value_type(value: object) -> ValueType:
     known = SPELLINGS.get(value.strip().lower()) if isinstance(value, str) else None
     if known is None:
-        raise ValueError(f"{value!r} is no value type; known: integer, float, text, boolean (or int, float, str, bool)")
+        nearby = did_you_mean(value, SPELLINGS) if isinstance(value, str) else ""
+        names = "integer, float, text, boolean (or int, float, str, bool)"
+        raise ValueError(f"{value!r} is no value type{nearby}; known: {names}")
     return known
 
 
@@ -120,12 +123,17 @@ class MappingRule(Presentation):
     def _one_kind(self) -> Self:
         if self.topic is None:
             if self.equip_tag is None or self.message_id is None:
-                raise ValueError("a rule needs equip_tag and message_id, or a topic")
+                raise ValueError(f"a rule needs equip_tag and message_id, or a topic{self._near_miss()}")
             if self.path is not None:
                 raise ValueError("path belongs to a topic rule; an envelope's value is always at payload.VALUE")
         elif self.equip_tag is not None or self.message_id is not None:
             raise ValueError("a rule has either equip_tag and message_id or a topic, not both")
         return self
+
+    def _near_miss(self) -> str:
+        missing = [name for name in ("equip_tag", "message_id", "topic") if getattr(self, name) is None]
+        pairs = [(key, near) for key in self.model_extra or () if (near := nearest(key, missing)) is not None]
+        return "".join(f" (did you mean {near!r} by {key!r}?)" for key, near in pairs)
 
 
 class MqttEgress(_Part):

@@ -132,7 +132,8 @@ def _check(settings: Settings, given: argparse.Namespace) -> int:
     try:
         catalog = load(settings.catalog_files())
     except CatalogError as error:
-        print(f"error: {error}")
+        for refusal in error.every():
+            print(f"error: {refusal}")
         return FINDING
     for each in catalog.warnings:
         print(f"warning: {each}")

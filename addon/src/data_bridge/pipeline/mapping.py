@@ -176,7 +176,7 @@ def apply_topic_rule(rule: TopicRule, document: Document, payload: bytes) -> tup
         Refusal: there is no value, it cannot be cast, or its object goes nowhere.
     """
     if rule.route is None:
-        raise Refusal(Reason.UNKNOWN_OBJECT, f"the device catalog does not know {_short(rule.object)}")
+        raise Refusal(Reason.UNKNOWN_OBJECT, _short(rule.unknown))
     if not rule.route.outputs:
         raise Refusal(Reason.NO_DEVICE, f"{rule.object} goes to no device")
     try:

@@ -75,13 +75,15 @@ class EnvelopeRule:
 class TopicRule:
     """What a topic leads to: the reader of the value, and a route.
 
-    `route` is None when the rule's template made a name that no catalog knows: `object` says which.
+    `route` is None when the rule's template made a name that the device catalog does not know, or knows as a name of
+    values of another type: `unknown` says which.
     """
 
     rule: Rule
     read: Reader
     object: str
     route: Route | None
+    unknown: str = ""
 
 
 @dataclass(slots=True)
@@ -113,7 +115,13 @@ class CompiledCatalog:
             places = {str(number): text for number, text in enumerate(captured, 1)}
             fill = prepare_template(rule.object, frozenset(places))
             name = fill(places) if fill is not None else name
-        return TopicRule(rule, rule.read, name, self.routes.get(name))
+        described = self.catalog.objects.get(name)
+        if described is None:
+            return TopicRule(rule, rule.read, name, None, f"the device catalog does not know {name}")
+        if described.value_type is not rule.value_type:
+            text = f"the device catalog knows {name} as {described.value_type}, and the rule makes {rule.value_type}"
+            return TopicRule(rule, rule.read, name, None, text)
+        return TopicRule(rule, rule.read, name, self.routes[name])
 
 
 def envelope_key(equip_tag: str, message_id: str) -> str:

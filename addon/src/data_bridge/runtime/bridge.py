@@ -273,7 +273,8 @@ class Bridge:
             catalog = await self._reload()
         except CatalogError as error:
             self._say_refused(error)
-            raise CommandError(f"the catalog was refused, the old one stays: {error}") from error
+            more = f" (and {len(error.more)} more errors)" if error.more else ""
+            raise CommandError(f"the catalog was refused, the old one stays: {error}{more}") from error
         return {
             "version": catalog.version,
             "rules": len(catalog.rules),
@@ -284,7 +285,7 @@ class Bridge:
         counts = {"rules": len(catalog.rules), "objects": len(catalog.objects), "devices": len(catalog.devices)}
         _LOG.info("catalog_loaded", version=catalog.version, **counts, warnings=len(catalog.warnings))
         for each in catalog.warnings[:20]:
-            _LOG.warning("catalog_warning", where=each.where, text=each.text)
+            _LOG.warning("catalog_warning", file=str(each.path), line=each.line, text=each.text)
         omitted = self._pipeline.announcement.omitted
         if omitted:
             _LOG.warning("catalog_too_large_to_announce", objects_not_announced=omitted)
@@ -297,9 +298,10 @@ class Bridge:
         )
 
     def _say_refused(self, error: CatalogError) -> None:
+        for each in error.every()[:20]:
+            _LOG.error("catalog_refused", file=str(each.path), line=each.line, reason=each.reason, error=each.text)
         where = {"file": str(error.path), "line": error.line, "reason": error.reason}
-        _LOG.error("catalog_refused", **where, error=error.text)
-        self._announcer.event("catalog_refused", **where, error=error.text)
+        self._announcer.event("catalog_refused", **where, error=error.text, errors=1 + len(error.more))
 
     # ------------------------------------------------------------ commands and complaints
 

@@ -1,0 +1,64 @@
+"""The devices: those that devices.yaml describes, and those that objects only name."""
+
+from collections.abc import Mapping
+
+from data_bridge.catalog.files import CatalogFiles, warn_of_unknown_keys
+from data_bridge.catalog.findings import Findings
+from data_bridge.catalog.model import CatalogObject, Device, MqttRoute, SignalRRoute
+from data_bridge.catalog.payload_templates import broken_json
+from data_bridge.catalog.schema import DeviceEntry
+
+
+def read_devices(
+    entries: Mapping[str, DeviceEntry], objects: Mapping[str, CatalogObject], files: CatalogFiles, findings: Findings
+) -> dict[str, Device]:
+    """Return all devices by id, those with an entry first."""
+    devices: dict[str, Device] = {}
+    by_folded: dict[str, str] = {}
+    used = dict.fromkeys(device for each in objects.values() for device in each.devices)
+    for identifier in {**dict.fromkeys(entries), **used}:
+        same = by_folded.setdefault(identifier.lower(), identifier)
+        if same != identifier:
+            text = f"the devices {same} and {identifier} differ only in case and would share one topic"
+            place = ("devices", identifier) if identifier in entries else _naming(identifier, objects)
+            findings.refuse(files.devices, place, "contradiction", text)
+        devices[identifier] = _device(identifier, entries.get(identifier), files, findings)
+        if identifier not in used:
+            findings.warn(files.devices, ("devices", identifier), f"{identifier} gets no object")
+    return devices
+
+
+def _naming(identifier: str, objects: Mapping[str, CatalogObject]) -> tuple[str, str]:
+    return next(("objects", each.name) for each in objects.values() if identifier in each.devices)
+
+
+def _device(identifier: str, given: DeviceEntry | None, files: CatalogFiles, findings: Findings) -> Device:
+    entry = given or DeviceEntry()
+    place = ("devices", identifier)
+    warn_of_unknown_keys(findings, files.devices, place, entry)
+    signalr = None
+    if entry.signalr is not None:
+        warn_of_unknown_keys(findings, files.devices, (*place, "signalr"), entry.signalr)
+        # The group is the device id with its case kept, as hubs in the field compare it.
+        signalr = SignalRRoute(entry.signalr.group or identifier, entry.signalr.target)
+        text = (
+            "SignalR is not sent, MQTT is"
+            if entry.mqtt is not None
+            else f"{identifier} is reached over SignalR only, which is not sent yet: its values become dead letters"
+        )
+        findings.warn(files.devices, (*place, "signalr"), text)
+    if entry.mqtt is None:
+        mqtt = MqttRoute(files.egress_topic, files.egress_qos) if signalr is None else None
+        return Device(identifier, entry.name or identifier, mqtt, signalr)
+    warn_of_unknown_keys(findings, files.devices, (*place, "mqtt"), entry.mqtt)
+    payload = entry.mqtt.payload
+    if payload is not None and (broken := broken_json(payload)) is not None:
+        text = f"begins like JSON and is none ({broken}): {{value}} is sent as plain text"
+        findings.warn(files.devices, (*place, "mqtt", "payload"), text)
+    mqtt = MqttRoute(
+        topic=entry.mqtt.topic if entry.mqtt.topic is not None else files.egress_topic,
+        qos=entry.mqtt.qos if "qos" in entry.mqtt.model_fields_set else files.egress_qos,
+        retain=entry.mqtt.retain,
+        payload=payload,
+    )
+    return Device(identifier, entry.name or identifier, mqtt, signalr)

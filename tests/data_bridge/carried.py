@@ -1,0 +1,62 @@
+"""One message carried by a catalog of a few lines, to a broker that the test plays."""
+
+from pathlib import Path
+
+import orjson
+
+from data_bridge.catalog.loader import load
+from data_bridge.logs import LimitedLog
+from data_bridge.pipeline.pipeline import Pipeline
+from data_bridge.settings import CatalogSettings, DeduplicationSettings, Settings
+from tests.data_bridge.connections import ScriptedConnection
+
+
+class Carried:
+    """A catalog, and the outcome of messages: values that were sent, counted reasons, details of dead letters."""
+
+    def __init__(self, folder: Path, mappings: str, devices: str) -> None:
+        (folder / "mappings.yaml").write_text(mappings)
+        (folder / "devices.yaml").write_text(devices)
+        catalogs = CatalogSettings(mappings=folder / "mappings.yaml", devices=folder / "devices.yaml")
+        chosen = Settings(catalogs=catalogs, deduplication=DeduplicationSettings(persist=False), data_directory=folder)
+        self._connection = ScriptedConnection()
+        self.details: list[str] = []
+        self._pipeline = Pipeline(
+            self._connection,
+            chosen,
+            load(chosen.catalog_files()),
+            lambda letter, _: self.details.append(letter.detail),
+            LimitedLog(lambda *_: None),
+        )
+
+    def topic(self, payload: bytes, topic: str = "in") -> Carried:
+        """Take a message of a topic rule."""
+        self._pipeline.input.receive_topic(topic, payload, 0)
+        return self
+
+    def envelope(self, value: bytes) -> Carried:
+        """Take an envelope whose VALUE is this JSON."""
+        payload = b'{"header":{},"payload":{"Equip.Tag":"t","Message.ID":"m","VALUE":%b}}' % value
+        self._pipeline.input.receive_envelope("iot/ingress", payload, 0)
+        return self
+
+    @property
+    def payloads(self) -> list[bytes]:
+        """Return the bytes that were sent."""
+        return [each.payload for each in self._connection.sent]
+
+    @property
+    def value(self) -> object:
+        """Return the one value that was sent."""
+        (payload,) = self.payloads
+        return orjson.loads(payload)["value"]
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Return what was skipped."""
+        return self._pipeline.skipped()
+
+    def forget(self) -> None:
+        """Confirm what was sent, and begin with the next message."""
+        for each in self._connection.take():
+            each.answer(0)
