@@ -99,14 +99,14 @@ class Load:
     qos: int
 
 
-def build(count: int, qos: int, run: int, keys: Callable[[int], tuple[str, str]], topics: list[str]) -> Load:
-    """Return `count` messages with trace ids that no other run uses, spread over topics and keys."""
+def build(count: int, qos: int, run: int, keys: Callable[[int], tuple[str, str]], topics: Callable[[int], str]) -> Load:
+    """Return `count` messages with trace ids that no other run uses; a message's number decides its key and topic."""
     packets = []
     for number in range(count):
         trace = f"{run:08x}-0000-4000-8000-{number:012x}"
         tag, message_id = keys(number)
         payload = envelope(trace, tag, message_id, number)
-        packets.append(publish_packet(topics[number % len(topics)], payload, qos, number % 65535 + 1))
+        packets.append(publish_packet(topics(number), payload, qos, number % 65535 + 1))
     return Load(packets, qos)
 
 

@@ -1,4 +1,4 @@
-"""The programs that are measured, each doing the same mapping: 100 topics below bench/in/ to devices/<id>/ingress."""
+"""The programs that are measured, each doing the same mapping: topics below bench/in/ to devices/<id>/ingress."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ from development.program import find_program
 
 HERE = Path(__file__).parent
 PRIVATE = HERE.parent / ".bench"
+INGRESS = "bench/in"
 
 
 def mosquitto_program() -> str:
@@ -37,11 +38,12 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Mapper:
-    """One program. `rules` is how many keys its catalog has: the load uses them all."""
+    """One program. `rules` is how many keys its catalog has: the load uses them all, on so many `topics`."""
 
     name: str
     command: Callable[[Task], list[str]]
     rules: int = 1
+    topics: int = 100
     environment: dict[str, str] = field(default_factory=dict)
 
     def start(self, task: Task, core: int | None) -> subprocess.Popen[bytes]:
@@ -56,28 +58,52 @@ class Mapper:
         return process
 
 
+def topics(count: int) -> list[str]:
+    """Return what the load is published to."""
+    return [f"{INGRESS}/{number}" for number in range(count)]
+
+
 def _bridge(rules: int) -> Callable[[Task], list[str]]:
+    """Map envelopes by so many keys."""
+
     def command(task: Task) -> list[str]:
-        mappings = task.folder / "mappings.yaml"
-        with mappings.open("w") as file:
-            file.write("mappings:\n")
-            for number in range(rules):
-                tag, message_id = key(number)
-                names = f"equip_tag: {tag}, message_id: {message_id}, object: Bench.Value{number}"
-                file.write(f"  - {{{names}, value_type: integer}}\n")
-        with (task.folder / "devices.yaml").open("w") as file:
-            file.write("objects:\n")
-            for number in range(rules):
-                file.write(f"  Bench.Value{number}: [BENCH{number % 100}]\n")
-        (task.folder / "bridge.yaml").write_text(
-            f"data_directory: data\n"
-            f"broker: {{port: {task.port}, protocol: '5.0'}}\n"
-            f"ingress: {{topics: [bench/in/+], qos: {task.qos}}}\n"
-            f"egress: {{qos: {task.qos}}}\n"
-        )
-        return [sys.executable, "-m", "data_bridge", "run", "--config", str(task.folder / "bridge.yaml")]
+        lines = []
+        for number in range(rules):
+            tag, message_id = key(number)
+            lines.append(f"equip_tag: {tag}, message_id: {message_id}, object: Bench.Value{number}")
+        return _run_bridge(task, lines, rules, f"{INGRESS}/+")
 
     return command
+
+
+def _topic_bridge(filters: int, wildcard: bool = False) -> Callable[[Task], list[str]]:
+    """Map the messages of so many topics: each by a rule of its own, or all by one with a wildcard."""
+
+    def command(task: Task) -> list[str]:
+        how = f"path: payload.VALUE, qos: {task.qos}, topic"
+        if wildcard:
+            lines = [f'object: "Bench.Value{{1}}", {how}: {INGRESS}/+']
+        else:
+            lines = [f"object: Bench.Value{number}, {how}: {topic}" for number, topic in enumerate(topics(filters))]
+        return _run_bridge(task, lines, filters, "bench/none")
+
+    return command
+
+
+def _run_bridge(task: Task, rules: list[str], objects: int, ingress: str) -> list[str]:
+    with (task.folder / "mappings.yaml").open("w") as file:
+        file.write("mappings:\n")
+        file.writelines(f"  - {{{rule}, value_type: integer}}\n" for rule in rules)
+    with (task.folder / "devices.yaml").open("w") as file:
+        file.write("objects:\n")
+        file.writelines(f"  Bench.Value{number}: [BENCH{number % 100}]\n" for number in range(objects))
+    (task.folder / "bridge.yaml").write_text(
+        f"data_directory: data\n"
+        f"broker: {{port: {task.port}, protocol: '5.0'}}\n"
+        f"ingress: {{topics: [{ingress}], qos: {task.qos}}}\n"
+        f"egress: {{qos: {task.qos}}}\n"
+    )
+    return [sys.executable, "-m", "data_bridge", "run", "--config", str(task.folder / "bridge.yaml")]
 
 
 def _mosquitto(task: Task) -> list[str]:
@@ -90,7 +116,7 @@ def _mosquitto(task: Task) -> list[str]:
     configuration.write_text(
         "user root\nlog_dest none\npersistence false\nmax_queued_messages 0\nallow_anonymous true\n"
         f"listener 0 {task.folder / 'socket'}\n"
-        f"connection in\n{common}topic # in {task.qos} x/ bench/in/\n"
+        f"connection in\n{common}topic # in {task.qos} x/ {INGRESS}/\n"
         f"connection out\n{common}topic # out {task.qos} x/ devices/bench0/\n"
     )
     return [mosquitto_program(), "-c", str(configuration)]
@@ -127,6 +153,9 @@ def all_mappers() -> list[Mapper]:
         Mapper("plain paho", _paho),
         Mapper(f"{BRIDGE}, 1,000 rules", _bridge(1000), 1000),
         Mapper(f"{BRIDGE}, 100,000 rules", _bridge(100_000), 100_000),
+        Mapper(f"{BRIDGE}, 100 topic rules", _topic_bridge(100)),
+        Mapper(f"{BRIDGE}, a wildcard topic rule", _topic_bridge(100, wildcard=True)),
+        Mapper(f"{BRIDGE}, 30,000 topic rules", _topic_bridge(30_000), topics=30_000),
     ]
     modules = PRIVATE / "node" / "node_modules"
     if modules.exists() and shutil.which("node"):

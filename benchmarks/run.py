@@ -28,12 +28,14 @@ from benchmarks.mappers import (
     key,
     mosquitto_program,
     program_version,
+    topics,
 )
 from broker.mosquitto import MAXIMUM_IN_FLIGHT
 from development.mosquitto import Mosquitto
 
-TOPICS = [f"bench/in/{number}" for number in range(100)]
 CEILING = "broker alone"
+# What comes after what is random to the processor's caches.
+_STRIDE = 7919
 READY_SECONDS = 60.0
 BEGIN, END = "<!-- results: written by scripts/bench --write -->", "<!-- end of results -->"
 
@@ -82,16 +84,23 @@ class Runner:
             self._folder / f"broker{self._number}", persistence=False, settings=settings, program=mosquitto_program()
         )
 
-    def _load(self, count: int, qos: int, rules: int) -> Load:
+    def _load(self, count: int, qos: int, mapper: Mapper | None = None) -> Load:
         self._number += 1
-        return build(count, qos, self._number, lambda number: key(number * 7919 % rules), TOPICS)
+        rules, spread = (1, topics(100)) if mapper is None else (mapper.rules, topics(mapper.topics))
+        return build(
+            count,
+            qos,
+            self._number,
+            lambda number: key(number * _STRIDE % rules),
+            lambda number: spread[number * _STRIDE % len(spread)],
+        )
 
     def ceiling(self, qos: int) -> Measured:
         """Measure the load through the broker with nobody between."""
         with self._broker() as broker:
             bench = Bench(broker.port, "bench/in/+", qos, "ceiling")
-            bench.flood(self._load(5000, qos, 1))
-            result = bench.flood(self._load(int(60_000 * self._seconds / 2), qos, 1))
+            bench.flood(self._load(5000, qos))
+            result = bench.flood(self._load(int(60_000 * self._seconds / 2), qos))
             bench.close()
         return Measured(CEILING, qos, result.rate, result.sent - result.received)
 
@@ -113,9 +122,9 @@ class Runner:
         bench = Bench(broker.port, "devices/#", qos, "load")
         self._await_ready(bench, mapper, qos, process)
         # Warm-up, and a guess of how long the real flood takes.
-        guess = bench.flood(self._load(3000, qos, mapper.rules)).rate
-        guess = bench.flood(self._load(int(guess) or 1, qos, mapper.rules)).rate
-        load = self._load(max(2000, int(guess * self._seconds)), qos, mapper.rules)
+        guess = bench.flood(self._load(3000, qos, mapper)).rate
+        guess = bench.flood(self._load(int(guess) or 1, qos, mapper)).rate
+        load = self._load(max(2000, int(guess * self._seconds)), qos, mapper)
         before = _cpu_seconds(process.pid)
         result = bench.flood(load)
         used = _cpu_seconds(process.pid) - before
@@ -134,14 +143,14 @@ class Runner:
         deadline = time.monotonic() + READY_SECONDS
         while True:
             # One at a time until one comes through: the program is up and subscribed.
-            if bench.probe(self._load(1, qos, mapper.rules), 0.25):
+            if bench.probe(self._load(1, qos, mapper), 0.25):
                 break
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{mapper.name} did not start; see {self._folder}")
         bench.discard(0.5)
 
     def _latency(self, bench: Bench, mapper: Mapper, qos: int, rate: float) -> tuple[float, float] | None:
-        result = bench.pace(self._load(int(rate * self._seconds), qos, mapper.rules), rate)
+        result = bench.pace(self._load(int(rate * self._seconds), qos, mapper), rate)
         if result.received < result.sent:
             return None
         return result.quantile(0.5), result.quantile(0.99)
@@ -235,7 +244,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0, help="how long each measurement takes, about")
     parser.add_argument("--quick", action="store_true", help="one short round: does it all work?")
-    parser.add_argument("--only", help="only programs whose name contains this")
+    parser.add_argument("--only", action="append", help="only programs whose name contains this, or another of these")
     parser.add_argument("--qos", type=int, choices=(0, 1), action="append")
     parser.add_argument(
         "--in-flight",
@@ -246,7 +255,11 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="put the tables into benchmarks/README.md")
     given = parser.parse_args()
     rounds, seconds = (1, 1.0) if given.quick else (given.rounds, given.seconds)
-    mappers = [mapper for mapper in all_mappers() if not given.only or given.only.lower() in mapper.name.lower()]
+    mappers = [
+        mapper
+        for mapper in all_mappers()
+        if not given.only or any(part.lower() in mapper.name.lower() for part in given.only)
+    ]
     levels = given.qos or [0, 1]
     rows: list[Measured] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:

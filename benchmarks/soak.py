@@ -14,11 +14,10 @@ import time
 from pathlib import Path
 
 from benchmarks.load import Bench, Load, build
-from benchmarks.mappers import Task, all_mappers, key, mosquitto_program
+from benchmarks.mappers import Task, all_mappers, key, mosquitto_program, topics
 from development.mosquitto import Mosquitto
 
 ALLOWED_GROWTH = 0.05
-TOPICS = [f"bench/in/{number}" for number in range(100)]
 
 
 def resident_kilobytes(process_id: int) -> int:
@@ -52,11 +51,12 @@ def main() -> int:
 def _soak(broker: Mosquitto, process_id: int, given: argparse.Namespace) -> int:
     bench = Bench(broker.port, "devices/#", given.qos, "soak")
     number = 1_000_000
+    spread = topics(100)
 
     def load(count: int) -> Load:
         nonlocal number
         number += 1
-        return build(count, given.qos, number, lambda _: key(0), TOPICS)
+        return build(count, given.qos, number, lambda _: key(0), lambda each: spread[each % len(spread)])
 
     while not bench.probe(load(1), 0.25):
         pass

@@ -14,13 +14,12 @@ from benchmarks.load import Bench, Load, build, connect, envelope, publish_packe
 from benchmarks.mappers import Mapper, Task, all_mappers, key, mosquitto_program
 from development.mosquitto import Mosquitto
 
-TOPICS = ["bench/in/0"]
 RATE = 500.0
 SECONDS = 6
 
 
 def _loads(number: int, rules: int) -> Load:
-    return build(int(RATE * SECONDS), 1, number, lambda each: key(each % rules), TOPICS)
+    return build(int(RATE * SECONDS), 1, number, lambda each: key(each % rules), lambda _: "bench/in/0")
 
 
 def _worst(bench: Bench, load: Load) -> tuple[float, float]:
