@@ -117,7 +117,7 @@ def test_the_bridge_understands_its_environment(layout: Layout) -> None:
         layout.bridge_state,
     )
     assert (settings.broker.host, settings.broker.port) == ("127.0.0.1", layout.internal.port)
-    assert (settings.broker.username, settings.broker.password_text()) == ("bridge", layout.bridge_password.read_text())
+    assert (settings.broker.username, settings.broker_password()) == ("bridge", layout.bridge_password.read_text())
     assert settings.catalogs.mappings == layout.catalogs / "mappings.yaml"
     assert settings.catalogs.devices == layout.catalogs / "devices.yaml"
     assert (settings.ingress.topics, settings.logging.level) == (("iot/ingress",), "info")

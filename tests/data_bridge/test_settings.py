@@ -53,15 +53,15 @@ def test_a_password_may_be_in_a_file(path: Path) -> None:
     path.write_text("broker: {username: u, password_file: secret}\n")
     (path.parent / "secret").write_text("correct horse\n")
     settings = load_settings(path, {})
-    assert settings.broker.password_text() == "correct horse"
+    assert settings.broker_password() == "correct horse"
     (path.parent / "secret").unlink()
     with pytest.raises(SettingsError, match=r"broker\.password_file"):
-        settings.broker.password_text()
+        settings.broker_password()
 
 
 def test_a_password_is_never_shown() -> None:
     settings = load_settings(None, {"IOT_DATA_BRIDGE_BROKER_PASSWORD": "correct horse"})
-    assert settings.broker.password_text() == "correct horse"
+    assert settings.broker_password() == "correct horse"
     assert "horse" not in describe(settings) + repr(settings)
 
 
@@ -89,6 +89,78 @@ def test_a_setting_that_cannot_work_is_named(path: Path, text: str, complaint: s
         load_settings(path, {})
     assert complaint in str(caught.value)
     assert "secret-word" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaints"),
+    [
+        ("broker:\n  host: a\n  port: 0\n", ["3: broker.port: "]),
+        ("bridge_id: a/b\nbroker:\n  keepalive: -1\n  tls:\n    enabled: maybe\n", ["1: bridge_id: ", "3: ", "5: "]),
+        (
+            "name: x\nbroker:\n  prt: 1883\n",
+            ["3: broker.prt: there is no such setting; broker has"],
+        ),
+        ("name: x\nbrokers: {}\n", ["2: brokers: there is no such setting; a bridge has"]),
+        ("name: x\negress:\n  topic: a/{devicex}\n", ["3: egress.topic: 'a/{devicex}' names {devicex}"]),
+        ("name: x\negress:\n  topic: a/+\n", ["3: egress.topic: "]),
+        ("name: x\ningress:\n  topics: ['#']\n", ["3: ingress.topics: # would read"]),
+        ("name: x\nname: y\n", ["2: has the key 'name' twice"]),
+    ],
+)
+def test_a_complaint_about_the_file_has_its_line(path: Path, text: str, complaints: list[str]) -> None:
+    path.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path, {})
+    told = str(caught.value).splitlines()
+    assert len(told) == len(complaints)
+    for complaint, expected in zip(told, complaints, strict=True):
+        assert complaint.startswith(f"{path}:{expected}")
+
+
+@pytest.mark.parametrize(
+    ("host", "complaint"),
+    [
+        (
+            "mqtt://broker.local:1883",
+            "not a URL; the host of this one is broker.local",
+        ),
+        ("mqtt://user:s3cret@broker.local", "the host of this one is broker.local"),
+        ("broker.local:1883", "must not hold a port: that is broker.port"),
+        ("[::1]", "an IPv6 address is written without brackets"),
+        ("broker.local/mqtt", "must be a host name or an address"),
+        ("my broker", "must be a host name or an address"),
+        ("''", "must not be empty"),
+    ],
+)
+def test_a_host_is_no_url(path: Path, host: str, complaint: str) -> None:
+    path.write_text(f"broker: {{host: {host if host == "''" else repr(host)}}}\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path, {})
+    assert complaint in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["localhost", "10.0.0.7", "::1", "fe80::1%eth0", "broker.local", "core-mqtt", "보드"])
+def test_a_host_is_a_name_or_an_address(path: Path, host: str) -> None:
+    path.write_text(f"broker: {{host: {host!r}}}\n")
+    assert load_settings(path, {}).broker.host == host
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [("broker: {prt: 1883}", "port"), ("brokers: {}", "broker"), ("ingress: {topic: a}", "topics"), ("x: 1", None)],
+)
+def test_a_setting_that_is_nearly_one_is_named(path: Path, text: str, near: str | None) -> None:
+    path.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path, {})
+    assert str(caught.value).endswith(f" (did you mean {near!r}?)") == (near is not None)
+
+
+def test_a_key_needs_its_certificate(path: Path) -> None:
+    path.write_text("broker:\n  tls: {keyfile: a}\n")
+    with pytest.raises(SettingsError, match=r"2: broker\.tls: keyfile needs a certfile"):
+        load_settings(path, {})
 
 
 def test_an_ingress_filter_may_begin_with_a_wildcard(path: Path) -> None:
@@ -130,7 +202,7 @@ def test_a_complaint_about_the_file_does_not_blame_a_variable_that_is_fine(path:
     path.write_text("broker: {port: 0}")
     with pytest.raises(SettingsError) as caught:
         load_settings(path, {"IOT_DATA_BRIDGE_BROKER_HOST": "a"})
-    assert str(caught.value).startswith(f"{path}: broker.port: ")
+    assert str(caught.value).startswith(f"{path}:1: broker.port: ")
 
 
 def test_a_missing_file_is_named(path: Path) -> None:

@@ -3,7 +3,8 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self, override
 
@@ -14,6 +15,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     model_validator,
@@ -21,11 +23,13 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from data_bridge.catalog.files import DEFAULT_EGRESS_TOPIC, CatalogFiles
-from data_bridge.catalog.topics import capture, check_filter, overlaps, wildcards
+from data_bridge.catalog.files import DEFAULT_EGRESS_TOPIC, CatalogFiles, SettingsText
+from data_bridge.catalog.model import TOPIC_PLACES
+from data_bridge.catalog.topics import capture, check_filter, check_topic, overlaps, prepare_template, wildcards
+from data_bridge.near_misses import did_you_mean
 from data_bridge.own_topics import OwnTopics
 from data_bridge.reasons import INPUT_REASONS, LOSES_DATA, Reason
-from data_bridge.yaml_documents import CatalogError, parse, read_text
+from data_bridge.yaml_documents import CatalogError, line_of, parse, read_text
 
 ENVIRONMENT_PREFIX = "IOT_DATA_BRIDGE_"
 _LARGEST_FILE = 1024 * 1024
@@ -64,6 +68,36 @@ def _input_reason(value: object) -> object:
     return value
 
 
+def _host(value: str) -> str:
+    """Refuse what people copy from elsewhere. A URL may hold a password, and is not repeated."""
+    if not value.strip():
+        raise ValueError("must not be empty")
+    try:
+        ip_address(value)
+    except ValueError:
+        pass
+    else:
+        return value
+    if "://" in value:
+        inner = value.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
+        raise ValueError(f"must be a host name or an address, not a URL; the host of this one is {inner}")
+    if value.startswith("["):
+        raise ValueError("an IPv6 address is written without brackets")
+    if re.fullmatch(r"[^:\s]+:\d+", value):
+        raise ValueError("must not hold a port: that is broker.port")
+    if re.search(r"[\s/@:?#]", value):
+        raise ValueError("must be a host name or an address")
+    return value
+
+
+def _egress_topic(value: str) -> str:
+    if wildcards(value):
+        raise ValueError(f"{value} must not hold a wildcard")
+    fill = prepare_template(value, TOPIC_PLACES)
+    check_topic(value if fill is None else fill(dict.fromkeys(TOPIC_PLACES, "x")))
+    return value
+
+
 def _identifier(value: str) -> str:
     if not _IDENTIFIER.fullmatch(value):
         raise ValueError(f"{value!r} must be 1 to 64 letters, digits, _ or -: it becomes a level of topics")
@@ -82,11 +116,17 @@ class TlsSettings(_Section):
     certfile: Path | None = None
     keyfile: Path | None = None
 
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.keyfile is not None and self.certfile is None:
+            raise ValueError("keyfile needs a certfile")
+        return self
+
 
 class BrokerSettings(_Section):
     """The MQTT broker. A password comes from the environment or from a file, and is never written to a log."""
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, AfterValidator(_host)] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
     username: str | None = None
     password: SecretStr | None = None
@@ -101,19 +141,6 @@ class BrokerSettings(_Section):
     reconnect_minimum: Seconds = 1
     reconnect_maximum: Seconds = 60
     tls: TlsSettings = TlsSettings()
-
-    def password_text(self) -> str | None:
-        """Return the password.
-
-        Raises:
-            SettingsError: its file cannot be read.
-        """
-        if self.password_file is not None:
-            try:
-                return self.password_file.read_text(encoding="utf-8").rstrip("\r\n")
-            except (OSError, UnicodeDecodeError) as error:
-                raise SettingsError(f"broker.password_file: {self.password_file} cannot be read: {error}") from error
-        return self.password.get_secret_value() if self.password is not None else None
 
 
 class CatalogSettings(_Section):
@@ -141,7 +168,7 @@ class IngressSettings(_Section):
 class EgressSettings(_Section):
     """Where values go unless a device says otherwise; {device} is the device id in lower case."""
 
-    topic: str = DEFAULT_EGRESS_TOPIC
+    topic: Annotated[str, AfterValidator(_egress_topic)] = DEFAULT_EGRESS_TOPIC
     qos: Annotated[int, Field(ge=0, le=1)] = 1
 
 
@@ -236,6 +263,7 @@ class Settings(BaseSettings):
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     announcements: AnnouncementSettings = AnnouncementSettings()
     logging: LoggingSettings = LoggingSettings()
+    _source: SettingsText = PrivateAttr(default=SettingsText())
 
     @classmethod
     @override
@@ -256,8 +284,6 @@ class Settings(BaseSettings):
             own = self.own_topics
             if topic.startswith(f"{own.root}/") or any(overlaps(topic, each) for each in own.echoes + own.others):
                 raise ValueError(f"ingress.topics: {topic} would read what the bridge itself announces")
-        if wildcards(self.egress.topic):
-            raise ValueError(f"egress.topic: {self.egress.topic} must not hold a wildcard")
         return self
 
     @property
@@ -275,6 +301,34 @@ class Settings(BaseSettings):
         """Return the file that the health command reads."""
         return self.health_file or self.data_directory / "health.json"
 
+    def read_from(self, source: SettingsText) -> Self:
+        """Return the same settings, which know the file that they are from."""
+        copy = self.model_copy()
+        copy._source = source  # noqa: SLF001 -- its own class
+        return copy
+
+    def broker_password(self) -> str | None:
+        """Return the password.
+
+        Raises:
+            SettingsError: its file cannot be read.
+        """
+        broker = self.broker
+        if broker.password_file is not None:
+            try:
+                return broker.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                text = f"{broker.password_file} is not UTF-8 text (byte {error.start})"
+                raise SettingsError(self.complain("broker.password_file", text)) from error
+            except OSError as error:
+                text = f"{broker.password_file} cannot be read: {error.strerror or error}"
+                raise SettingsError(self.complain("broker.password_file", text)) from error
+        return broker.password.get_secret_value() if broker.password is not None else None
+
+    def complain(self, setting: str, text: str) -> str:
+        """Return a complaint about a setting such as `broker.tls`, with its place in the file."""
+        return _complaint_at(self._source, setting.split("."), text)
+
     def catalog_files(self) -> CatalogFiles:
         """Return what the catalog loader needs to know."""
         return CatalogFiles(
@@ -284,6 +338,7 @@ class Settings(BaseSettings):
             egress_topic=self.egress.topic,
             egress_qos=self.egress.qos,
             own=self.own_topics,
+            settings=self._source,
         )
 
 
@@ -296,9 +351,11 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
         SettingsError: the file or a value is unusable. No secret is part of the text.
     """
     values: dict[str, object] = {}
+    source = SettingsText()
     if path is not None:
         try:
-            document = parse(read_text(path, _LARGEST_FILE), path)
+            source = SettingsText(path, read_text(path, _LARGEST_FILE))
+            document = parse(source.text, path)
         except CatalogError as error:
             raise SettingsError(str(error)) from error
         if not isinstance(document, dict | None):
@@ -314,12 +371,12 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
         settings = Settings.model_validate(values)
     except ValidationError as error:
         complaints = error.errors(include_url=False, include_input=False, include_context=False)
-        raise SettingsError("\n".join(_complaint(each, path, given) for each in complaints)) from None
+        raise SettingsError("\n".join(_complaint(each, source, given) for each in complaints)) from None
     finally:
         if environment is not None:
             os.environ.clear()
             os.environ.update(saved)
-    return _anchored(settings, path.parent if path is not None else Path())
+    return _anchored(settings, path.parent if path is not None else Path()).read_from(source)
 
 
 def _check_sections(model: type[BaseModel], prefix: str, given: Mapping[str, str]) -> None:
@@ -352,25 +409,35 @@ def _section_text(model: type[BaseModel], section: type[BaseModel], variable: st
     return f"must be a JSON object; each of its settings also has a variable of its own: {variables}"
 
 
-def _complaint(error: ErrorDetails, path: Path | None, given: Mapping[str, str]) -> str:
-    """Return a complaint with the environment variable that caused it, or with the setting's name in the file."""
-    place = [str(part) for part in error["loc"]]
+def _complaint(error: ErrorDetails, source: SettingsText, given: Mapping[str, str]) -> str:
+    """Return a complaint with the environment variable that caused it, or with its place in the file."""
+    place = list(error["loc"])
     text = error["msg"].removeprefix("Value error, ")
+    if not place:
+        # Settings that contradict each other: the text names the one to change.
+        name, _, text = text.partition(": ")
+        place = [*name.split(".")]
     if error["type"] == "extra_forbidden":
         section: type[BaseModel] = Settings
-        for name in place[:-1]:
-            inner = section.model_fields[name].annotation
+        for step in place[:-1]:
+            inner = section.model_fields[str(step)].annotation
             if isinstance(inner, type) and issubclass(inner, BaseModel):
                 section = inner
-        whose = ".".join(place[:-1]) or "a bridge"
-        text = f"there is no such setting; {whose} has {', '.join(section.model_fields)}"
+        whose = ".".join(map(str, place[:-1])) or "a bridge"
+        near = did_you_mean(str(place[-1]), section.model_fields)
+        text = f"there is no such setting; {whose} has {', '.join(section.model_fields)}{near}"
     # The longest name first: the more special variable wins.
     for length in range(len(place), 0, -1):
-        variable = f"{ENVIRONMENT_PREFIX}{'_'.join(place[:length])}".upper()
+        variable = f"{ENVIRONMENT_PREFIX}{'_'.join(map(str, place[:length]))}".upper()
         if variable in given:
-            return f"{'.'.join([variable, *place[length:]])}: {text}"
-    where = f"{path}: " if path else ""
-    return f"{where}{'.'.join(place) or 'settings'}: {text}"
+            return f"{'.'.join([variable, *map(str, place[length:])])}: {text}"
+    return _complaint_at(source, place, text)
+
+
+def _complaint_at(source: SettingsText, place: Sequence[str | int], text: str) -> str:
+    line = line_of(source.text, place)
+    where = f"{source.path}:{line}: " if line else f"{source.path}: "
+    return f"{where}{'.'.join(map(str, place))}: {text}"
 
 
 def _anchored(settings: Settings, folder: Path) -> Settings:

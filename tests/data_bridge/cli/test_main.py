@@ -32,6 +32,37 @@ def test_check_says_where_a_catalog_is_wrong(config: str, capsys: pytest.Capture
     assert f"error: {mappings}:2: " in capsys.readouterr().out
 
 
+def test_check_prints_every_error(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    mappings = Path(config).parent / "mappings.yaml"
+    mappings.write_text("mappings:\n  - {object: A}\n  - {topic: a, object: B, value_type: floatx}\n")
+    assert main(["check", "--config", config]) == 1
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split(" ", 2)[1] for line in printed] == [f"{mappings}:2:", f"{mappings}:3:"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ("broker:\n  password_file: missing", "2: broker.password_file: "),
+        ("broker:\n  tls:\n    enabled: true\n    ca_certs: missing", "2: broker.tls: ca_certs "),
+        ("broker:\n  tls: {ca_certs: mappings.yaml}", "2: broker.tls: ca_certs "),
+        ("broker:\n  tls: {certfile: devices.yaml}", "2: broker.tls: certfile "),
+    ],
+)
+def test_check_fails_where_a_file_of_the_connection_cannot_be_used(
+    config: str, capsys: pytest.CaptureFixture[str], settings: str, complaint: str
+) -> None:
+    Path(config).write_text(settings)
+    assert main(["check", "--config", config]) == 1
+    assert f"error: {config}:{complaint}" in capsys.readouterr().out
+
+
+def test_a_loop_through_the_settings_is_told_with_their_line(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path(config).write_text("name: x\negress:\n  topic: iot/ingress\n")
+    assert main(["check", "--config", config]) == 1
+    assert f"error: {config}:3: egress.topic: VM-A would get" in capsys.readouterr().out
+
+
 def test_try_prints_every_layers_output(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["try", MESSAGE, "--config", config]) == 0
     lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]

@@ -8,7 +8,7 @@ from data_bridge.catalog.casts import Cast, ValueType
 from data_bridge.catalog.readers import Reader
 from data_bridge.catalog.topics import prepare_template
 
-_TOPIC_PLACES = frozenset({"device", "object"})
+TOPIC_PLACES = frozenset({"device", "object"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class MqttRoute:
         Raises:
             ValueError: the template names something else.
         """
-        fill = prepare_template(self.topic, _TOPIC_PLACES)
+        fill = prepare_template(self.topic, TOPIC_PLACES)
         return self.topic if fill is None else fill({"device": device.lower(), "object": name})
 
 

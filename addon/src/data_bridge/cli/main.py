@@ -26,6 +26,7 @@ from data_bridge.pipeline.resolver import compile_catalog
 from data_bridge.runtime.bridge import Bridge
 from data_bridge.runtime.commands import describe_letter
 from data_bridge.runtime.health import read_health
+from data_bridge.runtime.mqtt import check_connection
 from data_bridge.settings import ENVIRONMENT_PREFIX, Settings, SettingsError, describe, load_settings
 from data_bridge.yaml_documents import CatalogError
 
@@ -129,6 +130,12 @@ def _check(settings: Settings, given: argparse.Namespace) -> int:
     if given.show_settings:
         print(describe(settings))
     started = time.perf_counter()
+    usable = True
+    try:
+        check_connection(settings)
+    except SettingsError as error:
+        print(f"error: {error}")
+        usable = False
     try:
         catalog = load(settings.catalog_files())
     except CatalogError as error:
@@ -137,6 +144,8 @@ def _check(settings: Settings, given: argparse.Namespace) -> int:
         return FINDING
     for each in catalog.warnings:
         print(f"warning: {each}")
+    if not usable:
+        return FINDING
     print(
         f"ok: {len(catalog.rules)} rules, {len(catalog.objects)} objects, {len(catalog.devices)} devices, "
         f"{len(catalog.warnings)} warnings, catalog {catalog.version}, {time.perf_counter() - started:.2f} s"

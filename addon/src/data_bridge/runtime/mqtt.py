@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+from communicator.common.exception import ProtocolValidationError
 from communicator.protocols.mqtt.mqtt_protocol import MQTTConfig, MQTTProtocol
+from communicator.protocols.mqtt.tls import client_context
 from data_bridge.announcements.announcer import OFFLINE
-from data_bridge.settings import Settings
+from data_bridge.settings import Settings, SettingsError
 
 
 def connection_settings(settings: Settings) -> MQTTConfig:
@@ -21,7 +23,7 @@ def connection_settings(settings: Settings) -> MQTTConfig:
         timeout=broker.timeout,
         keepalive=broker.keepalive,
         username=broker.username,
-        password=broker.password_text(),
+        password=settings.broker_password(),
         client_id=f"iot_data_bridge-{settings.bridge_id}",
         clean_start=False,
         session_expiry_interval=broker.session_expiry,
@@ -36,6 +38,20 @@ def connection_settings(settings: Settings) -> MQTTConfig:
         certfile=str(tls.certfile) if tls.certfile else None,
         keyfile=str(tls.keyfile) if tls.keyfile else None,
     )
+
+
+def check_connection(settings: Settings) -> None:
+    """Refuse files that the connection needs and cannot use; a connection is not made.
+
+    Raises:
+        SettingsError: with the setting.
+    """
+    config = connection_settings(settings)
+    if config.uses_tls:
+        try:
+            client_context(config)
+        except ProtocolValidationError as error:
+            raise SettingsError(settings.complain("broker.tls", str(error))) from error
 
 
 class BrokerLink:
