@@ -10,7 +10,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 
 from .const import DOMAIN, LOGGER
-from .devices.basket_messages import CommandKind, encode_end, encode_start, encode_total
+from .devices.basket_messages import LARGEST_TOTAL, CommandKind, encode_end, encode_start, encode_total
 from .field_devices import BasketDevice
 
 # Commands are sent after this time even where the broker refuses the subscription.
@@ -75,7 +75,7 @@ class BasketCommander:
         """Show a total, or the one computed from the price list, and return it.
 
         Raises:
-            ServiceValidationError: a product has no price, or the basket's id is not known.
+            ServiceValidationError: a product has no price, or the total is larger than displays show.
             HomeAssistantError: the broker did not take the command.
         """
         total, payload = total_command(device, total_price)
@@ -85,7 +85,7 @@ class BasketCommander:
     @callback
     def queue_total(self, device: BasketDevice) -> None:
         """Send the total soon; several changes before that make one command."""
-        if device.basket.total is None or device.basket.address is None:
+        if device.basket.total is None:
             return
         self._queued_totals[device.key] = device
         if self._sending is None:
@@ -155,7 +155,7 @@ def total_command(device: BasketDevice, total_price: Decimal | None = None) -> t
     """Return the total to show and the message that shows it.
 
     Raises:
-        ServiceValidationError: a product has no price, or the basket's id is not known.
+        ServiceValidationError: a product has no price, or the total is larger than displays show.
     """
     basket = device.basket
     total = basket.total if total_price is None else total_price
@@ -165,11 +165,11 @@ def total_command(device: BasketDevice, total_price: Decimal | None = None) -> t
             translation_key="unknown_product",
             translation_placeholders={"basket": basket.root, "products": ", ".join(basket.unknown)},
         )
-    if (address := basket.address) is None:
+    total = device.currency.round(total)
+    if total > LARGEST_TOTAL:
         raise ServiceValidationError(
             translation_domain=DOMAIN,
-            translation_key="basket_id_unknown",
-            translation_placeholders={"basket": basket.root},
+            translation_key="total_too_large",
+            translation_placeholders={"basket": basket.root, "largest": f"{LARGEST_TOTAL:,}"},
         )
-    total = device.currency.round(total)
-    return total, encode_total(address, total)
+    return total, encode_total(basket.basket_id, total)

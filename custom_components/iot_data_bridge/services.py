@@ -132,7 +132,7 @@ async def _async_command(
 def _state_of(device: BasketDevice) -> JsonObjectType:
     basket, currency = device.basket, device.currency
     return {
-        "basket_id": basket.address,
+        "basket_id": basket.basket_id,
         "session": "active" if basket.active else "idle",
         "online": basket.online,
         "items": basket.items,

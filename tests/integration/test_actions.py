@@ -198,12 +198,34 @@ async def test_an_unknown_product_needs_a_total_price(
     assert sent(mqtt_mock) == []
 
 
-async def test_a_basket_without_an_id_cannot_be_shown_a_total(hass: HomeAssistant, say: Say) -> None:
-    say("basket/front/status", "start")
+@pytest.mark.parametrize(
+    ("update", "payload"),
+    [
+        ('{"id":7,"list":{}}', '{"msg":"total","payload":{"basketid":7,"totalprice":5}}'),
+        ('{"id":"7","list":{}}', '{"msg":"total","payload":{"totalprice":5}}'),
+        ('{"list":{}}', '{"msg":"total","payload":{"totalprice":5}}'),
+    ],
+)
+async def test_a_total_names_the_basket_only_by_a_number_that_it_told(
+    hass: HomeAssistant, say: Say, mqtt_mock: MqttMockHAClient, update: str, payload: str
+) -> None:
+    say("basket/1/update", update)
     await hass.async_block_till_done()
+    await act(hass, "total", entity_id="sensor.basket_1_items", total_price=5)
+    assert sent(mqtt_mock) == [("basket/1/status", payload)]
+
+
+async def test_a_total_that_no_display_shows_is_refused(
+    hass: HomeAssistant, say: Say, mqtt_mock: MqttMockHAClient
+) -> None:
+    say("basket/1/update", '{"id":1,"list":{}}')
+    await hass.async_block_till_done()
+    await act(hass, "total", entity_id="sensor.basket_1_items", total_price=99_999_999_999)
     with pytest.raises(ServiceValidationError) as caught:
-        await act(hass, "total", entity_id="sensor.basket_front_items")
-    assert caught.value.translation_key == "basket_id_unknown"
+        await act(hass, "total", entity_id="sensor.basket_1_items", total_price=100_000_000_000)
+    assert caught.value.translation_key == "total_too_large"
+    assert caught.value.translation_placeholders == {"basket": "basket/1", "largest": "99,999,999,999"}
+    assert len(sent(mqtt_mock)) == 1
 
 
 @pytest.mark.usefixtures("baskets")

@@ -1,6 +1,7 @@
 """What a basket does with commands and cycles: session, display, updates."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import orjson
 import pytest
@@ -8,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mqtt_controller.controller import Controller
-from mqtt_controller.displays import DisplayError, Lines
-from mqtt_controller.messages import update_payload
+from mqtt_controller.displays import DisplayError, Lines, PriceFormat
+from mqtt_controller.messages import told_id, update_payload
 from mqtt_controller.poller import Cycle
 from mqtt_controller.presence import Sighting
+from tests.wire.files import read_wire_file
+
+WIRE = read_wire_file("basket_commands")
 
 
 class RecordingPolling:
@@ -66,11 +70,11 @@ class RecordingUpdates:
 class Basket:
     """A controller with everything around it recorded."""
 
-    def __init__(self, basket_id: str = "1") -> None:
+    def __init__(self, basket_id: str = "1", price_format: PriceFormat | None = None) -> None:
         self.polling = RecordingPolling()
         self.display = RecordingDisplay()
         self.updates = RecordingUpdates()
-        self.controller = Controller(basket_id, self.polling, self.display, self.updates)
+        self.controller = Controller(basket_id, self.polling, self.display, self.updates, price_format=price_format)
 
     def command(self, payload: str) -> None:
         self.controller.command(payload.encode())
@@ -124,7 +128,7 @@ def test_repeated_starts_and_ends_do_nothing(basket: Basket) -> None:
 
 def test_total_is_shown(basket: Basket) -> None:
     basket.command("start")
-    basket.command('{"msg":"total","payload":{"basketId":"1","totalPrice":"12345"}}')
+    basket.command('{"msg":"total","payload":{"basketId":1,"totalPrice":"12345"}}')
     assert basket.display.lines == ("Total Price:", "12,345 원")
 
 
@@ -142,6 +146,24 @@ def test_another_baskets_total_is_ignored(basket: Basket) -> None:
     basket.command("start")
     basket.command('{"msg":"total","payload":{"basketid":2,"totalprice":12345}}')
     assert basket.display.lines == ("Total Price:", "0 원")
+
+
+# This controller tells a number as a number, never as a text.
+@pytest.mark.parametrize("case", [case for case in WIRE["ids"] if case["told"] == told_id(str(case["told"]))], ids=str)
+def test_a_total_is_shown_by_the_basket_that_the_wire_says(case: dict[str, Any]) -> None:
+    basket = Basket(str(case["told"]))
+    basket.command("start")
+    named = {} if case["named"] is None else {"basketid": case["named"]}
+    basket.command(orjson.dumps({"msg": "total", "payload": {**named, "totalprice": 5}}).decode())
+    assert (basket.display.lines == ("Total Price:", "5 원")) is case["shown"]
+
+
+def test_a_display_of_another_currency_shows_its_amounts() -> None:
+    basket = Basket(price_format=PriceFormat("EUR", 2))
+    basket.command("start")
+    assert basket.display.lines == ("Total Price:", "0.00 EUR")
+    basket.command('{"msg":"total","payload":{"totalprice":21.99}}')
+    assert basket.display.lines == ("Total Price:", "21.99 EUR")
 
 
 def test_a_new_session_shows_zero_again(basket: Basket) -> None:
@@ -277,7 +299,7 @@ def test_a_broken_display_does_not_stop_the_basket(basket: Basket, caplog: pytes
 
 def test_what_is_no_command_is_logged_with_its_reason(basket: Basket, caplog: pytest.LogCaptureFixture) -> None:
     basket.command("total")
-    assert "Ignored a message on the command topic: total without totalprice" in caplog.text
+    assert "Ignored a message on the command topic: neither start, end nor JSON: 'total'" in caplog.text
 
 
 def test_a_foreign_tag_is_named_once(basket: Basket, caplog: pytest.LogCaptureFixture) -> None:
@@ -295,7 +317,11 @@ def test_closing_ends_the_session(basket: Basket) -> None:
     assert basket.display.lines is None
 
 
-@given(st.lists(st.binary(max_size=60) | st.sampled_from([b"start", b"end", b'{"msg":"total","totalprice":1}'])))
+@given(
+    st.lists(
+        st.binary(max_size=60) | st.sampled_from([b"start", b"end", b'{"msg":"total","payload":{"totalprice":1}}'])
+    )
+)
 def test_no_message_stops_a_basket(payloads: list[bytes]) -> None:
     basket = Basket()
     for payload in payloads:

@@ -3,10 +3,13 @@
 import importlib
 import io
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mqtt_controller.displays import DisplayError, total_lines
+from mqtt_controller.displays import COLUMNS, MOST_DECIMALS, DisplayError, PriceFormat, total_lines
 from mqtt_controller.displays.character_lcd import WON_DOTS, CharacterLcd
 from mqtt_controller.displays.terminal import TerminalDisplay
 from mqtt_controller.settings import LcdSettings
@@ -19,6 +22,42 @@ from tests.mqtt_controller.hd44780 import Bus, Hd44780
 def test_the_total_is_shown_as_in_the_field(total: int, second_line: str) -> None:
     assert total_lines(total) == ("Total Price:", second_line)
     assert len(second_line) <= 16
+
+
+@pytest.mark.parametrize(
+    ("total", "currency", "decimals", "amount"),
+    [
+        ("21.99", "EUR", 2, "21.99 EUR"),
+        ("22", "EUR", 2, "22.00 EUR"),
+        ("21.9000", "EUR", 2, "21.90 EUR"),
+        ("1234567.5", "EUR", 2, "1,234,567.50 EUR"),
+        ("12345", "JPY", 0, "12,345 JPY"),
+        ("1.5", "KWD", 3, "1.500 KWD"),
+        # Too long for the display with everything: the amount stays.
+        ("12345678.5", "EUR", 2, "12345678.50 EUR"),
+        ("123456789012.5", "EUR", 2, "123456789012.50"),
+        ("1234567890.5", "EUR", 2, "1,234,567,890.50"),
+        ("99999999999.99", "EUR", 2, "99999999999.99"),
+        ("99999999999.9999", "CLF", 4, "99999999999.9999"),
+        # Another currency's amounts on a display of whole won are not rounded to them.
+        ("21.99", "원", 0, "21.99 원"),
+        ("999.5", "원", 0, "999.5 원"),
+        ("0.125", "EUR", 2, "0.125 EUR"),
+    ],
+)
+def test_an_amount_is_shown_in_full(total: str, currency: str, decimals: int, amount: str) -> None:
+    assert total_lines(Decimal(total), PriceFormat(currency, decimals))[1] == amount
+
+
+@given(
+    st.decimals(0, 99_999_999_999, places=4),
+    st.sampled_from(["원", "EUR", "kr.", "US$", "KRW"]),
+    st.integers(0, MOST_DECIMALS),
+)
+def test_every_amount_fits_and_loses_no_digit(total: Decimal, currency: str, decimals: int) -> None:
+    amount = PriceFormat(currency, decimals).amount(total)
+    assert len(amount) <= COLUMNS
+    assert Decimal(amount.removesuffix(currency).replace(",", "")) == total
 
 
 class Terminal(io.StringIO):
@@ -85,6 +124,11 @@ def test_the_lcd_shows_the_total_with_a_drawn_won(lcd: Hd44780, display: Charact
     assert bytes(lcd.dots[:8]) == bytes(WON_DOTS)
     assert lcd.display_on
     assert lcd.backlight
+
+
+def test_the_lcd_shows_another_currency(lcd: Hd44780, display: CharacterLcd) -> None:
+    display.show(total_lines(Decimal("21.99"), PriceFormat("EUR", 2)))
+    assert lcd.lines == ("Total Price:    ", "21.99 EUR       ")
 
 
 def test_a_shorter_total_leaves_nothing_of_the_longer_one(lcd: Hd44780, display: CharacterLcd) -> None:

@@ -281,7 +281,7 @@ def test_a_wrong_password_ends_it_with_the_brokers_reason(locked_shop: Shop) -> 
 @pytest.mark.parametrize(
     ("flags", "reason"),
     [
-        (("--port", "0"), "mqtt_controller: MQTT_PORT or --port is 0"),
+        (("--port", "0"), "mqtt_controller: MQTT_PORT or --port is '0'"),
         (("--script", "no-such-script"), "mqtt_controller: no-such-script: "),
     ],
 )

@@ -4,7 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mqtt_controller.presence import Presence, Sighting, product_code
+from mqtt_controller.presence import Presence, Sighting, product_code, tag_code
+from tests.wire.files import read_wire_file
+
+CODES = read_wire_file("product_codes")
 
 
 def tag(code: str, serial: int = 1, rssi: int = -50) -> Sighting:
@@ -94,7 +97,7 @@ def test_a_tag_without_a_product_code_is_not_counted_but_named() -> None:
     ("epc", "code"),
     [
         (bytes.fromhex("4D4C4F4E") + bytes(8), "MLON"),
-        (b"AB1 " + bytes(8), "AB1 "),
+        (b"AB1 " + bytes(8), "AB1"),
         (b"MLON", "MLON"),
         (b"MLO", None),
         (b"", None),
@@ -118,3 +121,23 @@ def test_a_snapshot_holds_exactly_the_tags_of_the_last_two_cycles(cycles: list[s
         presence.cycle({"reader": [tag(f"TAG{number}") for number in cycle]})
     expected = set().union(*cycles[-2:])
     assert presence.snapshot() == {f"TAG{number}": 1 for number in sorted(expected)}
+
+
+@pytest.mark.parametrize("tag", CODES["tags"], ids=lambda tag: tag["epc"])
+def test_a_tag_carries_the_code_that_the_wire_says(tag: dict[str, str | None]) -> None:
+    assert product_code(bytes.fromhex(str(tag["epc"]))) == tag["code"]
+
+
+def test_tags_of_one_code_are_one_product_whatever_fills_them_up() -> None:
+    presence = Presence()
+    presence.cycle({"reader": [Sighting(b"AB  " + bytes(8), -50), Sighting(b"AB\0\0" + bytes(8), -50)]})
+    assert presence.snapshot() == {"AB": 2}
+
+
+@given(st.text("ABC 01", max_size=6))
+def test_what_a_tag_can_carry_is_read_from_it(code: str) -> None:
+    try:
+        beginning = tag_code(code)
+    except ValueError:
+        return
+    assert product_code(beginning + bytes(8)) == code

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mqtt_controller.displays import PriceFormat
 from mqtt_controller.settings import LcdSettings, SerialSettings, Settings, SettingsError, read_settings
 
 FIELD = {
@@ -89,6 +90,12 @@ def test_hardware_is_described_by_flags() -> None:
     assert read.lcd == LcdSettings("PCF8574", 0x3F, 0, "A02")
 
 
+def test_the_display_has_a_currency() -> None:
+    assert settings().price_format == PriceFormat("원", 0)
+    read = settings("--decimals", "2", environment={"DISPLAY_CURRENCY": "EUR", "DISPLAY_DECIMALS": "0"})
+    assert read.price_format == PriceFormat("EUR", 2)
+
+
 def test_simulations_are_described_by_flags() -> None:
     read = settings("--products", "AAAA, BBBB,AAAA", "--seed", "3", "--cycle", "0.2")
     assert (read.products, read.seed, read.cycle_seconds) == (("AAAA", "BBBB"), 3, 0.2)
@@ -99,8 +106,14 @@ def test_simulations_are_described_by_flags() -> None:
     ("flags", "environment", "reason"),
     [
         ((), {"MQTT_PORT": "mqtt"}, "MQTT_PORT or --port is 'mqtt': expected a number from 1 to 65535"),
-        (("--port", "0"), {}, "MQTT_PORT or --port is 0: expected 1 to 65535"),
-        (("--port", "70000"), {}, "MQTT_PORT or --port is 70000"),
+        (("--port", "0"), {}, "MQTT_PORT or --port is '0': expected a number from 1 to 65535"),
+        (("--port", "70000"), {}, "MQTT_PORT or --port is '70000'"),
+        (("--port", "9" * 5000), {}, "MQTT_PORT or --port is '9{40}'"),
+        (("--port", "１８８３"), {}, "MQTT_PORT or --port is"),  # noqa: RUF001 -- full-width digits are the point
+        ((), {"DISPLAY_CURRENCY": "€"}, "DISPLAY_CURRENCY or --currency is '€': expected up to four letters"),
+        (("--currency", "EUROS"), {}, "DISPLAY_CURRENCY or --currency is 'EUROS'"),
+        ((), {"DISPLAY_DECIMALS": "5"}, "DISPLAY_DECIMALS or --decimals is '5': expected a number from 0 to 4"),
+        (("--decimals", "two"), {}, "DISPLAY_DECIMALS or --decimals is 'two'"),
         ((), {"MQTT_TOPIC": "basket/+"}, "MQTT_TOPIC or --topic is 'basket/[+]': expected a topic without wildcards"),
         ((), {"MQTT_TOPIC": "$SYS/basket"}, "MQTT_TOPIC or --topic"),
         ((), {"MQTT_TOPIC": "/"}, "MQTT_TOPIC or --topic"),

@@ -64,7 +64,7 @@ def test_a_script_is_read_with_comments_and_in_the_order_of_time() -> None:
         ("now add MLON", "line 1: 'now' is not a time"),
         ("\n-1 clear", "line 2: '-1' is not a time"),
         ("nan clear", "line 1: 'nan' is not a time"),
-        ("1 add MELON", "line 1: 'MELON' is not a product code of 4 ASCII characters"),
+        ("1 add MELON", "line 1: 'MELON' is not a product code of up to 4 ASCII characters"),
         ("1 add 멜론", "line 1: '멜론' is not a product code"),
         ("1 add MLON 0", "line 1: '0' is not a count from 1 to 1000"),
         ("1 add MLON two", "line 1: 'two' is not a count"),

@@ -1,12 +1,14 @@
 """What a server says to a basket on `<root>/status`: bytes in, a command or the reason why it is none out.
 
-Fielded servers send plain text, JSON in several spellings, and ids as numbers or texts; everything that has one clear
-meaning is taken, everything else is a reason to log. No payload raises.
+A message is a command if a controller in the field obeys it: UTF-8, without the blanks around it and in lower case, and
+then JSON with `msg`, or else the plain word. Beyond that a price may be a text of digits, on which a fielded controller
+stops. Everything else is a reason to log: tests/wire/basket_commands.yaml. No payload raises.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal
 
 import orjson
 
@@ -14,8 +16,12 @@ import orjson
 LONGEST_COMMAND = 16_384
 # "99,999,999,999 원" fills the 16 columns of the display; a longer total could only be shown cut, which is wrong.
 LARGEST_TOTAL = 99_999_999_999
-# Beyond these digits nothing can be meant, and 1e999999999 would make a huge integer.
-MOST_DIGITS = 15
+# No currency has more decimals; servers with binary floats send 10799.999999999998 and mean 10800.
+SMALLEST_STEP = Decimal("0.0001")
+DIGITS = re.compile("[0-9]{1,11}")
+# Up to here a binary float that is a whole number is exactly one.
+LARGEST_EXACT = 2**53
+LONGEST_ID = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +36,10 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """The server's total price in won; `basket_id` is None where the command names no basket."""
+    """The server's total price, to four decimals; `basket_id` is None where the command names no basket."""
 
-    total_price: int
-    basket_id: str | None
+    total_price: Decimal
+    basket_id: int | str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,75 +57,58 @@ def parse_command(payload: bytes) -> Command | Refused:
     if len(payload) > LONGEST_COMMAND:
         return Refused(f"{len(payload)} bytes are longer than any command ({LONGEST_COMMAND})")
     try:
-        text = payload.decode("utf-8-sig").strip(" \t\r\n\0")
+        text = payload.decode().strip().lower()
     except UnicodeDecodeError:
         return Refused("not UTF-8 text")
-    if not text:
-        return Refused("empty")
-    if not text.startswith(("{", "[", '"')):
+    if text in ("start", "end"):
         return _named(text, {})
     try:
         document: object = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        return Refused(f"not JSON: {error}")
-    if isinstance(document, str):
-        return _named(document, {})
+    except orjson.JSONDecodeError:
+        return Refused(f"neither start, end nor JSON: {text[:40]!r}")
     if not isinstance(document, dict):
-        return Refused("neither a text nor a JSON object")
-    keys = _plain_keys(document)
-    name = keys.get("msg")
+        return Refused("no JSON object")
+    name = document.get("msg")
     if not isinstance(name, str):
         return Refused("no text under the key msg")
-    payload_keys = keys.get("payload")
-    return _named(name, _plain_keys(payload_keys) if isinstance(payload_keys, dict) else keys)
+    return _named(name.lower(), document)
 
 
-def same_basket(one: str, other: str) -> bool:
-    """Tell whether two spellings name one basket: 1, "1" and "001" do."""
-    if one.isdecimal() and other.isdecimal():
-        return one.lstrip("0") == other.lstrip("0")
-    return one.strip() == other.strip()
-
-
-def _named(name: str, keys: Mapping[str, object]) -> Command | Refused:
-    match name.strip().lower():
+def _named(name: str, document: Mapping[str, object]) -> Command | Refused:
+    match name:
         case "start":
             return Start()
         case "end":
             return End()
         case "total":
-            return _total(keys)
+            return _total(document.get("payload"))
     return Refused(f"unknown command {name[:40]!r}")
 
 
-def _total(keys: Mapping[str, object]) -> Total | Refused:
-    if "totalprice" not in keys:
-        return Refused("total without totalprice")
-    price = _whole_number(keys["totalprice"])
-    if price is None or not 0 <= price <= LARGEST_TOTAL:
+def _total(payload: object) -> Total | Refused:
+    if not isinstance(payload, dict) or "totalprice" not in payload:
+        return Refused("total without totalprice in its payload")
+    price = _price(payload["totalprice"])
+    if price is None:
         return Refused(f"totalprice is not a number from 0 to {LARGEST_TOTAL}")
-    basket_id = keys.get("basketid")
-    if basket_id is None:
-        return Total(price, None)
-    if isinstance(basket_id, str):
-        return Total(price, basket_id.strip())
-    number = _whole_number(basket_id)
-    return Refused("basketid is neither a number nor a text") if number is None else Total(price, str(number))
+    # An id that is null is none too: a fielded controller takes the total for another basket's.
+    basket_id = _basket_id(payload["basketid"]) if "basketid" in payload else None
+    if basket_id is None and "basketid" in payload:
+        return Refused("basketid is neither a whole number nor a text")
+    return Total(price, basket_id)
 
 
-def _plain_keys(document: Mapping[object, object]) -> dict[str, object]:
-    """Return the keys in lower case and without underscores: totalprice, totalPrice and total_price are one key."""
-    return {str(key).lower().replace("_", ""): value for key, value in document.items()}
-
-
-def _whole_number(value: object) -> int | None:
-    """Return a JSON number or a text of one, rounded half up to a whole number; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+def _price(value: object) -> Decimal | None:
+    if isinstance(value, str) and DIGITS.fullmatch(value):
+        return Decimal(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST_TOTAL:
         return None
-    try:
-        number = Decimal(str(value).replace(",", "").strip())
-        if not number.is_finite() or number.adjusted() >= MOST_DIGITS:
-            return None
-        return int(number.quantize(Decimal(1), ROUND_HALF_UP))
-    except InvalidOperation:
-        return None
+    return abs(Decimal(repr(value)).quantize(SMALLEST_STEP, ROUND_HALF_UP))
+
+
+def _basket_id(value: object) -> int | str | None:
+    if isinstance(value, str):
+        return value if 0 < len(value) <= LONGEST_ID else None
+    if isinstance(value, float) and value.is_integer() and abs(value) < LARGEST_EXACT:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -4,11 +4,12 @@ Everything happens in the thread that calls; the program's loop (`program.py`) i
 """
 
 import logging
+from decimal import Decimal
 from typing import Protocol
 
-from mqtt_controller.commands import End, Refused, Start, Total, parse_command, same_basket
-from mqtt_controller.displays import Display, DisplayError, Lines, total_lines
-from mqtt_controller.messages import session_payload, update_payload
+from mqtt_controller.commands import End, Refused, Start, Total, parse_command
+from mqtt_controller.displays import Display, DisplayError, Lines, PriceFormat, total_lines
+from mqtt_controller.messages import session_payload, told_id, update_payload
 from mqtt_controller.poller import Cycle
 from mqtt_controller.presence import Presence, Snapshot
 from mqtt_controller.session import Session
@@ -40,9 +41,17 @@ class Controller:
     """One basket."""
 
     def __init__(
-        self, basket_id: str, polling: Polling, display: Display, updates: Updates, session: Session | None = None
+        self,
+        basket_id: str,
+        polling: Polling,
+        display: Display,
+        updates: Updates,
+        *,
+        price_format: PriceFormat | None = None,
+        session: Session | None = None,
     ) -> None:
         self._session = session or Session()
+        self._price_format = price_format or PriceFormat()
         self._basket_id = basket_id
         self._polling = polling
         self._display = display
@@ -111,7 +120,7 @@ class Controller:
         self._announced = False
         # Whoever takes the basket now is another customer: what lay in it last is not known to be there.
         self._presence.clear()
-        self._show(total_lines(0))
+        self._show(total_lines(0, self._price_format))
         self._polling.start(self._session.number)
         log.info("Session started")
 
@@ -123,13 +132,13 @@ class Controller:
         self._show(None)
         log.info("Session ended")
 
-    def _total(self, total_price: int, basket_id: str | None) -> None:
+    def _total(self, total_price: Decimal, basket_id: int | str | None) -> None:
         if not self.active:
             log.debug("Ignored a total before a start")
-        elif basket_id is not None and not same_basket(basket_id, self._basket_id):
+        elif basket_id is not None and basket_id != told_id(self._basket_id):
             log.debug("Ignored a total for basket %.40r", basket_id)
         else:
-            self._show(total_lines(total_price))
+            self._show(total_lines(total_price, self._price_format))
 
     def _send(self) -> None:
         if self._snapshot is not None:

@@ -24,12 +24,27 @@ class Sighting:
 
 
 def product_code(epc: bytes) -> str | None:
-    """Return the product code, the first four bytes of the EPC as ASCII; None for a tag that is no product."""
-    code = epc[:PRODUCT_CODE_LENGTH]
-    if len(code) < PRODUCT_CODE_LENGTH or not code.isascii():
+    """Return the product code, the first four bytes of the EPC as ASCII; None for a tag that is no product.
+
+    A shorter code is filled up with blanks or NUL characters, which are none of it: tests/wire/product_codes.yaml.
+    """
+    code = epc[:PRODUCT_CODE_LENGTH].strip(b"\0 ")
+    if len(epc) < PRODUCT_CODE_LENGTH or not code or not code.isascii():
         return None
     text = code.decode("ascii")
-    return text if text.isprintable() and text.strip() else None
+    return text if text.isprintable() else None
+
+
+def tag_code(code: str) -> bytes:
+    """Return the beginning of a tag that carries a product code.
+
+    Raises:
+        ValueError: it is no code of up to four ASCII characters.
+    """
+    beginning = code.encode("ascii", "replace").ljust(PRODUCT_CODE_LENGTH)
+    if len(beginning) != PRODUCT_CODE_LENGTH or product_code(beginning) != code:
+        raise ValueError(f"{code!r} is not a product code of up to {PRODUCT_CODE_LENGTH} ASCII characters")
+    return beginning
 
 
 @dataclass(slots=True)

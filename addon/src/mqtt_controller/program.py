@@ -61,7 +61,9 @@ class Program:
             self._events.put,
             lambda error: self._events.put(_Stop(f"the polling of the RFID readers failed: {error!r}")),
         )
-        controller = Controller(self._settings.basket_id, poller, self._display, self._link)
+        controller = Controller(
+            self._settings.basket_id, poller, self._display, self._link, price_format=self._settings.price_format
+        )
         announcer = Announcer(self._link, controller.session, controller.send_again)
         self._link.start()
         try:

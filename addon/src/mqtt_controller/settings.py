@@ -1,16 +1,20 @@
 """The controller's settings: the environment as in the field, overridden by command-line flags."""
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mqtt_controller.presence import product_code
+from mqtt_controller.displays import MOST_DECIMALS, WON, PriceFormat
+from mqtt_controller.presence import tag_code
 from mqtt_controller.readers.frames import REGIONS
 
 DEFAULT_PRODUCTS = ("MLON", "WTMN", "APPL", "BNNA", "MILK", "BRED", "EGGS", "RICE")
 READERS = ("interactive", "random", "script", "serial")
 DISPLAYS = ("terminal", "i2c")
+# Every LCD has these; of the won alone there is a drawing.
+CURRENCY = re.compile(rf"[A-Za-z.$]{{1,4}}|{WON}")
 
 
 class SettingsError(ValueError):
@@ -55,6 +59,7 @@ class Settings:
     cycle_seconds: float = 0.5
     serial: SerialSettings = field(default_factory=SerialSettings)
     lcd: LcdSettings = field(default_factory=LcdSettings)
+    price_format: PriceFormat = field(default_factory=PriceFormat)
     log_level: str = "INFO"
 
     @property
@@ -117,6 +122,8 @@ def _parser() -> argparse.ArgumentParser:
     reader.add_argument("--power", type=float, default=26.0, metavar="DBM", help="transmit power (26)")
     display = parser.add_argument_group("display")
     display.add_argument("--display", choices=DISPLAYS, default="terminal", help="terminal (default) or the I2C LCD")
+    display.add_argument("--currency", help="what follows an amount (DISPLAY_CURRENCY; the sign of won)")
+    display.add_argument("--decimals", help="the digits after an amount's point (DISPLAY_DECIMALS; 0)")
     display.add_argument("--lcd-address", default="0x27", help="I2C address of the LCD (0x27)")
     display.add_argument("--lcd-bus", type=int, default=1, help="I2C bus of the LCD (1)")
     display.add_argument(
@@ -153,7 +160,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], *, i
         raise SettingsError("--reader script and --script FILE go together")
     return Settings(
         host=setting(flags.host, "MQTT_HOST", "localhost"),
-        port=_port(setting(flags.port, "MQTT_PORT", "1883")),
+        port=_whole("MQTT_PORT or --port", setting(flags.port, "MQTT_PORT", "1883"), 1, 65535),
         root=_root(setting(flags.topic, "MQTT_TOPIC", f"basket/{basket_id}")),
         user=setting(flags.user, "MQTT_USER", "") or None,
         password=password or None,
@@ -169,6 +176,12 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], *, i
             tuple(flags.serial_port or ["/dev/ttyUSB0"]), flags.region, _within("--power", flags.power, 0, 33, "dBm")
         ),
         lcd=LcdSettings(flags.lcd_expander, _address(flags.lcd_address), flags.lcd_bus, flags.lcd_charmap),
+        price_format=PriceFormat(
+            _currency(setting(flags.currency, "DISPLAY_CURRENCY", WON)),
+            _whole(
+                "DISPLAY_DECIMALS or --decimals", setting(flags.decimals, "DISPLAY_DECIMALS", "0"), 0, MOST_DECIMALS
+            ),
+        ),
         log_level=flags.log_level,
     )
 
@@ -187,10 +200,19 @@ def _within(name: str, value: float, lowest: float, highest: float, unit: str) -
     return value
 
 
-def _port(text: str) -> int:
-    if not text.isdecimal():
-        raise SettingsError(f"MQTT_PORT or --port is {text!r}: expected a number from 1 to 65535")
-    return int(_within("MQTT_PORT or --port", int(text), 1, 65535, "as a port"))
+def _whole(name: str, text: str, lowest: int, highest: int) -> int:
+    # Ten digits are enough for every setting, and thousands of them are no number to Python.
+    if not re.fullmatch("[0-9]{1,10}", text) or not lowest <= int(text) <= highest:
+        raise SettingsError(f"{name} is {text[:40]!r}: expected a number from {lowest} to {highest}")
+    return int(text)
+
+
+def _currency(text: str) -> str:
+    if not CURRENCY.fullmatch(text):
+        raise SettingsError(
+            f"DISPLAY_CURRENCY or --currency is {text[:40]!r}: expected up to four letters, for example EUR, or {WON}"
+        )
+    return text
 
 
 def _root(text: str) -> str:
@@ -207,10 +229,12 @@ def _products(text: str | None) -> tuple[str, ...]:
         return DEFAULT_PRODUCTS
     products = tuple(dict.fromkeys(code.strip() for code in text.split(",") if code.strip()))
     for code in products:
-        if product_code(code.encode()) != code:
+        try:
+            tag_code(code)
+        except ValueError:
             raise SettingsError(
-                f"--products has {code!r}: expected codes of four ASCII characters, for example MLON,WTMN"
-            )
+                f"--products has {code!r}: expected codes of up to four ASCII characters, for example MLON,WTMN"
+            ) from None
     if not products:
         raise SettingsError("--products names no product")
     return products

@@ -14,11 +14,11 @@ from .basket_messages import (
     CommandKind,
     Detail,
     DetailValue,
-    basket_id_of,
     read_detail,
     same_basket,
 )
 from .json_values import JsonObject, JsonValue, to_count, to_decimal, to_moment
+from .product_codes import product_code
 from .products import PriceList
 
 # After a change of the contents, the next total (of this site, an automation, another server) is due within this time;
@@ -92,11 +92,6 @@ class Basket:
     def active(self) -> bool:
         """Tell whether a session runs."""
         return self.session_started is not None
-
-    @property
-    def address(self) -> BasketId | None:
-        """Return the id that a total must carry for the basket to show it."""
-        return self.basket_id if self.basket_id is not None else basket_id_of(self.root)
 
     @property
     def over_budget(self) -> bool:
@@ -276,7 +271,7 @@ class Basket:
 
     def _show(self, command: BasketCommand) -> tuple[BasketEvent, ...]:
         # As the controller: ignored before a start, and when it is another basket's.
-        if not self.active or not same_basket(command.basket_id, self.address):
+        if not self.active or not same_basket(self.basket_id, command.basket_id):
             return ()
         # Compared as the amount that can be paid; servers with binary floats send 10799.999999999998.
         shown = None if command.total_price is None else self.prices.currency.round(command.total_price)
@@ -376,9 +371,13 @@ class Basket:
             moved_without_session=stored.get("moved_without_session") is True,
         )
         if isinstance(contents, dict):
-            basket.contents = {code: count for code, value in contents.items() if (count := to_count(value))}
+            # Earlier versions stored codes with the filling around them.
+            for spelled, value in contents.items():
+                if (code := product_code(spelled)) is not None and (count := to_count(value)):
+                    basket.contents[code] = basket.contents.get(code, 0) + count
         if isinstance(checked, list):
-            basket.checked = {code for code in checked if isinstance(code, str) and code in basket.contents}
+            codes = (product_code(code) for code in checked if isinstance(code, str))
+            basket.checked = {code for code in codes if code in basket.contents}
         if isinstance(details, dict):
             basket.details = {detail: read_detail(detail, details[detail]) for detail in Detail if detail in details}
         basket._price()

@@ -5,15 +5,14 @@ command it on `<root>/status`, despite that topic's name.
 """
 
 import json
+import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 
 from .errors import MalformedMessageError
 from .json_values import (
-    JsonObject,
     JsonValue,
-    casefold_keys,
     parse_object,
     to_count,
     to_decimal,
@@ -21,10 +20,20 @@ from .json_values import (
     to_json_text,
     to_text,
 )
+from .product_codes import product_code
 
 type BasketId = int | str
 
-LONGEST_CODE = 64
+# The rules of commands are those of controllers in the field, and of ours: tests/wire/basket_commands.yaml.
+LONGEST_COMMAND = 16_384
+# "99,999,999,999 원" fills the display.
+LARGEST_TOTAL = Decimal(99_999_999_999)
+# No currency has more decimals; servers with binary floats send 10799.999999999998 and mean 10800.
+_SMALLEST_STEP = Decimal("0.0001")
+_DIGITS = re.compile("[0-9]{1,11}")
+# Up to here a binary float that is a whole number is exactly one.
+_LARGEST_EXACT = 2**53
+LONGEST_ID = 64
 MOST_PRODUCTS = 1000
 MOST_PIECES = 100_000
 
@@ -135,8 +144,9 @@ def _contents(value: JsonValue) -> dict[str, int]:
     if not isinstance(value, dict) or len(value) > MOST_PRODUCTS:
         raise MalformedMessageError("list_invalid")
     contents: dict[str, int] = {}
-    for code, raw in value.items():
-        if not 0 < len(code) <= LONGEST_CODE:
+    for spelled, raw in value.items():
+        code = product_code(spelled)
+        if code is None:
             raise MalformedMessageError("code_invalid")
         # Nearly every count is a plain one.
         count = raw if type(raw) is int and raw > 0 else to_count(raw)
@@ -144,18 +154,20 @@ def _contents(value: JsonValue) -> dict[str, int]:
             # A snapshot that is wrong in one place would look as if goods had left: keep the last good one instead.
             raise MalformedMessageError("count_invalid")
         if count:
-            contents[code] = count
+            # Two spellings of one code are one product.
+            contents[code] = contents.get(code, 0) + count
     return contents
 
 
 def _basket_id(value: JsonValue) -> BasketId | None:
+    """Return an id that is a text or a whole number, None for anything else."""
     # Nearly every id is a number, and a whole number of JSON is never too long.
     if type(value) is int:
         return value
-    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        return None
-    # Longer is no id that any controller was configured with, and would travel in every total.
-    return value if len(str(value)) <= LONGEST_CODE else None
+    if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_EXACT:
+        return int(value)
+    # Longer is no id that any controller was configured with.
+    return value if isinstance(value, str) and 0 < len(value) <= LONGEST_ID else None
 
 
 def parse_availability(payload: bytes) -> bool | None:
@@ -177,53 +189,60 @@ def parse_availability(payload: bytes) -> bool | None:
 def parse_command(payload: bytes) -> BasketCommand:
     """Read a command as controllers in the field do: plain `start` or `end`, or a JSON object with `msg`.
 
+    The whole message counts in any case, blanks around it do not. A price is read to four decimals.
+
     Raises:
-        MalformedMessageError: `not_json`, `not_an_object`, `unknown_command` or `total_invalid`; also for what stops
-            controllers, a plain `total`, a bare number and a quoted text.
+        MalformedMessageError: `too_long`, `not_json`, `not_an_object`, `unknown_command` or `total_invalid`; also for
+            messages that stop controllers, a plain `total`, a bare number, a total without `payload`.
     """
-    match payload.strip().lower():
-        case b"start":
+    if len(payload) > LONGEST_COMMAND:
+        raise MalformedMessageError("too_long")
+    try:
+        text = payload.decode().strip().lower()
+    except UnicodeDecodeError as error:
+        raise MalformedMessageError("not_json") from error
+    match text:
+        case "start":
             return START
-        case b"end":
+        case "end":
             return END
-    message = casefold_keys(parse_object(payload))
+    message = parse_object(text)
     kind = message.get("msg")
-    match kind.strip().casefold() if isinstance(kind, str) else None:
+    match kind.lower() if isinstance(kind, str) else None:
         case "start":
             return START
         case "end":
             return END
         case "total":
-            return _total(message)
+            return _total(message.get("payload"))
     raise MalformedMessageError("unknown_command")
 
 
-def _total(message: JsonObject) -> BasketCommand:
-    payload = message.get("payload")
+def _total(payload: JsonValue) -> BasketCommand:
     if not isinstance(payload, dict):
         raise MalformedMessageError("total_invalid")
-    values = casefold_keys(payload)
-    price = to_decimal(values.get("totalprice"))
-    if price is None or price < 0:
+    price = _price(payload.get("totalprice"))
+    basket_id = _basket_id(payload["basketid"]) if "basketid" in payload else None
+    # A controller compares an id that is null too, and takes the total for another basket's.
+    if price is None or (basket_id is None and "basketid" in payload):
         raise MalformedMessageError("total_invalid")
-    return BasketCommand(CommandKind.TOTAL, _basket_id(values.get("basketid")), price)
+    return BasketCommand(CommandKind.TOTAL, basket_id, price)
 
 
-def same_basket(one: BasketId | None, other: BasketId | None) -> bool:
-    """Tell whether two ids mean one basket: 1, "1" and "001" do; an unknown id contradicts nothing."""
-    return one is None or other is None or _plain(one) == _plain(other)
+def _price(value: JsonValue) -> Decimal | None:
+    if isinstance(value, str):
+        return Decimal(value) if _DIGITS.fullmatch(value) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST_TOTAL:
+        return None
+    return abs(Decimal(repr(value)).quantize(_SMALLEST_STEP, ROUND_HALF_UP))
 
 
-def _plain(basket_id: BasketId) -> str:
-    text = str(basket_id).strip()
-    return text.lstrip("0") or "0" if text.isdecimal() else text
+def same_basket(told: BasketId | None, named: BasketId | None) -> bool:
+    """Tell whether a total that names a basket is for the one that told its id: 1 is not "1", as to a controller.
 
-
-def basket_id_of(root: str) -> BasketId | None:
-    """Return the id that a root ends in, for a basket that has not told its own: 15 of `basket/store02/unit015`."""
-    last = root.rsplit("/", 1)[-1]
-    digits = last[len(last.rstrip("0123456789")) :] if last.isascii() else ""
-    return int(digits) if 0 < len(digits) <= LONGEST_CODE else None
+    A total that names no basket is for every one, and of a basket that has told no id nothing is known.
+    """
+    return told is None or named is None or told == named
 
 
 # Fielded controllers read a plain `start` too, but only as what is left when their JSON parser fails. The object is the
@@ -239,8 +258,15 @@ def encode_end() -> str:
     return '{"msg":"end"}'
 
 
-def encode_total(basket_id: BasketId, total_price: Decimal) -> str:
-    """Return the command that shows a total; keys in lower case, the price digit for digit and never a binary float."""
+def encode_total(basket_id: BasketId | None, total_price: Decimal) -> str:
+    """Return the command that shows a total; keys in lower case, the price digit for digit and never a binary float.
+
+    Only an id that is a number is sent: a controller ignores a total with another id than its own, and takes one
+    without an id. A whole amount has no decimals, which controllers in the field would show.
+    """
     # A number without exponent: 1E+3 is legal JSON, but a float for most readers.
-    price = format(total_price, "f")
-    return f'{{"msg":"total","payload":{{"basketid":{json.dumps(basket_id)},"totalprice":{price}}}}}'
+    price = format(
+        total_price.to_integral_value() if total_price == total_price.to_integral_value() else total_price, "f"
+    )
+    named = f'"basketid":{json.dumps(basket_id)},' if isinstance(basket_id, int) else ""
+    return f'{{"msg":"total","payload":{{{named}"totalprice":{price}}}}}'

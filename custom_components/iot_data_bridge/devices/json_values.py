@@ -19,7 +19,7 @@ _LARGEST_EXPONENT = LARGEST_NUMBER.adjusted()
 _SMALLEST_EXPONENT = -40
 
 
-def parse_object(payload: bytes) -> JsonObject:
+def parse_object(payload: bytes | str) -> JsonObject:
     """Return the JSON object of a message.
 
     Raises:
@@ -32,11 +32,6 @@ def parse_object(payload: bytes) -> JsonObject:
     if not isinstance(parsed, dict):
         raise MalformedMessageError("not_an_object")
     return parsed
-
-
-def casefold_keys(value: JsonObject) -> JsonObject:
-    """Return the object with its own keys in one case; of two that differ only in case the last wins."""
-    return {key.casefold(): item for key, item in value.items()}
 
 
 def to_decimal(value: JsonValue) -> Decimal | None:

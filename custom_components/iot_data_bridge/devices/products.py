@@ -13,6 +13,7 @@ import yaml
 
 from .json_values import JsonObject, JsonValue, to_decimal, to_text
 from .money import Currency
+from .product_codes import product_code
 
 try:
     # Six times faster; a PyYAML that was built without libyaml lacks it.
@@ -22,7 +23,6 @@ except ImportError:
 
 HUNDRED = Decimal(100)
 HIGHEST_PRICE = Decimal(10) ** 12
-LONGEST_CODE = 64
 LONGEST_TEXT = 2000
 # How the columns of lists in the field are named, as `_spelling` writes them; the first that is there counts.
 _COLUMNS = {
@@ -93,8 +93,8 @@ class Product:
             folded[spelling] = value
         for column, spellings in _COLUMNS.items():
             found[column] = next((folded[spelling] for spelling in spellings if folded.get(spelling) is not None), None)
-        code = to_text(found["code"], LONGEST_CODE + 1)
-        if code is None or len(code) > LONGEST_CODE:
+        code = product_code(to_text(found["code"], LONGEST_TEXT) or "")
+        if code is None:
             raise PriceListError("code_missing", position)
         price = _read_number(found["price"])
         if price is None or not 0 <= price <= HIGHEST_PRICE:
@@ -159,8 +159,8 @@ class PriceList:
         return iter(self._products.values())
 
     def get(self, code: str) -> Product | None:
-        """Return the product with this code."""
-        return self._products.get(code)
+        """Return the product with this code, in any spelling of it."""
+        return self._products.get(product_code(code) or "")
 
     def name(self, code: str) -> str:
         """Return the product's name, or its code when it is unknown."""

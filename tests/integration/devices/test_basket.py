@@ -17,6 +17,7 @@ from custom_components.iot_data_bridge.devices.basket_messages import (
     CommandKind,
     Detail,
 )
+from custom_components.iot_data_bridge.devices.json_values import JsonObject
 from custom_components.iot_data_bridge.devices.money import Currency
 from custom_components.iot_data_bridge.devices.products import PriceList, Product
 
@@ -100,8 +101,9 @@ def test_a_session_begins_and_ends_once(basket: Basket) -> None:
 def test_a_total_is_shown_once_to_an_active_basket(basket: Basket) -> None:
     assert basket.apply_command(total(5), NOON) == ()  # before a start the controller ignores it
     basket.apply_command(START, NOON)
+    basket.apply_update(update(), NOON)
     assert basket.apply_command(total(5, basket_id=2), NOON) == ()  # another basket's
-    assert basket.apply_command(total(5, basket_id="1"), NOON) == (BasketEvent(EventKind.TOTAL_SHOWN, 0, Decimal(5)),)
+    assert basket.apply_command(total(5), NOON) == (BasketEvent(EventKind.TOTAL_SHOWN, 0, Decimal(5)),)
     assert basket.apply_command(total(5), NOON) == ()
     assert basket.shown_total == 5
 
@@ -181,11 +183,26 @@ def test_a_total_is_the_amount_that_can_be_paid(basket: Basket) -> None:
     assert problems(basket) == ()
 
 
-@pytest.mark.parametrize("basket_id", ["007", "7", 7])
-def test_an_id_is_a_number_however_it_is_written(basket: Basket, basket_id: int | str) -> None:
+@pytest.mark.parametrize("basket_id", ["007", "7", 8])
+def test_an_id_that_is_written_otherwise_is_another_baskets(basket: Basket, basket_id: int | str) -> None:
     basket.apply_update(BasketUpdate(7, {}, {}), NOON)
     basket.apply_command(START, NOON)
-    assert basket.apply_command(total(5, basket_id), NOON) != ()
+    assert basket.apply_command(total(5, basket_id), NOON) == ()
+    assert basket.apply_command(total(5, 7), NOON) != ()
+
+
+def test_a_total_without_an_id_is_for_every_basket(basket: Basket) -> None:
+    basket.apply_update(BasketUpdate("front", {}, {}), NOON)
+    basket.apply_command(START, NOON)
+    assert basket.apply_command(total(5, None), NOON) != ()
+
+
+def test_stored_codes_with_the_filling_around_them_meet_their_prices(prices: PriceList) -> None:
+    prices.replace([Product("AB", "Apple", Decimal(700))])
+    stored: JsonObject = {"root": "basket/1", "contents": {"AB  ": 2, "AB": 1, "MLON": 1}, "checked": ["AB  ", "XXXX"]}
+    basket = Basket.from_json(stored, prices, BasketRules())
+    assert (basket.contents, basket.checked, basket.unknown) == ({"AB": 3, "MLON": 1}, {"AB"}, ("MLON",))
+    assert basket.priced == 2100
 
 
 def test_a_total_that_the_next_update_overtook_is_no_problem(basket: Basket) -> None:

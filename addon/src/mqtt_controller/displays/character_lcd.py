@@ -5,14 +5,13 @@ import importlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mqtt_controller.displays import COLUMNS, ROWS, DisplayError, Lines
+from mqtt_controller.displays import COLUMNS, ROWS, WON, DisplayError, Lines
 from mqtt_controller.settings import LcdSettings
 
 if TYPE_CHECKING:
     from RPLCD.i2c import CharLCD
 
 # The HD44780 has no Hangul; its character memory takes a drawing of 5x8 dots.
-WON = "원"
 WON_PLACE = 0
 WON_DOTS = (
     0b01001,

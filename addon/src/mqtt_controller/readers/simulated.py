@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mqtt_controller.presence import PRODUCT_CODE_LENGTH, Sighting, product_code
+from mqtt_controller.presence import PRODUCT_CODE_LENGTH, Sighting, product_code, tag_code
 
 EPC_LENGTH = 12
 SIMULATED_RSSI = -45
@@ -28,12 +28,17 @@ class SimulatedBasket:
         self._serial_number = 0
 
     def add(self, code: str, count: int = 1) -> None:
-        """Put `count` products in, each with a tag of its own."""
+        """Put `count` products in, each with a tag of its own.
+
+        Raises:
+            ValueError: no tag can carry the code.
+        """
+        beginning = tag_code(code)
         with self._lock:
             for _ in range(count):
                 self._serial_number += 1
                 serial = self._serial_number.to_bytes(EPC_LENGTH - PRODUCT_CODE_LENGTH, "big")
-                self._tags.append(code.encode("ascii") + serial)
+                self._tags.append(beginning + serial)
 
     def remove(self, code: str, count: int = 1) -> int:
         """Take at most `count` products out; return how many there were."""
@@ -125,8 +130,10 @@ def parse_change(words: Sequence[str]) -> Change:
         case ["clear"]:
             return Change("clear")
         case [("add" | "remove") as action, code, *rest] if len(rest) <= 1:
-            if product_code(code.encode()) != code:
-                raise ScriptError(f"{code!r} is not a product code of {PRODUCT_CODE_LENGTH} ASCII characters")
+            try:
+                tag_code(code)
+            except ValueError as error:
+                raise ScriptError(str(error)) from error
             count = rest[0] if rest else "1"
             if not count.isdecimal() or not 1 <= int(count) <= MOST_OF_ONE_PRODUCT:
                 raise ScriptError(f"{count!r} is not a count from 1 to {MOST_OF_ONE_PRODUCT}")
