@@ -58,8 +58,8 @@ def to_decimal(value: JsonValue) -> Decimal | None:
 def to_float(value: JsonValue) -> float | None:
     """Return a JSON number, or text that holds one, as a float; None when it is not a sane number."""
     if isinstance(value, float):
-        # A sensor's 1e-300 is a float like any other, and NaN is in no range.
-        return value if abs(value) <= LARGEST_NUMBER else None
+        # A sensor's 1e-300 is a float like any other. NaN is in no range of floats, and raises in one of decimals.
+        return value if abs(value) <= float(LARGEST_NUMBER) else None
     number = to_decimal(value)
     return None if number is None else float(number)
 
