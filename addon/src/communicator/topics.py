@@ -76,7 +76,7 @@ def check_filter(topic_filter: str) -> str:
         if "+" in level and level != "+":
             raise ProtocolValidationError(f"+ must be a whole level of a topic filter: {_shown(topic_filter)}")
         if "#" in level and (level != "#" or position != len(levels) - 1):
-            raise ProtocolValidationError(f"# must be the last whole level of a topic filter: {_shown(topic_filter)}")
+            raise ProtocolValidationError(f"# must be the whole last level of a topic filter: {_shown(topic_filter)}")
     return matched
 
 

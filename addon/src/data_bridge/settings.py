@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self, override
@@ -23,9 +24,10 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from communicator.topics import TopicTrie, check_filter, check_topic, overlaps, wildcards
 from data_bridge.catalog.files import DEFAULT_EGRESS_TOPIC, CatalogFiles, SettingsText
 from data_bridge.catalog.model import TOPIC_PLACES
-from data_bridge.catalog.topics import capture, check_filter, check_topic, overlaps, prepare_template, wildcards
+from data_bridge.catalog.text_templates import prepare_template
 from data_bridge.near_misses import did_you_mean
 from data_bridge.own_topics import OwnTopics
 from data_bridge.reasons import INPUT_REASONS, LOSES_DATA, Reason
@@ -160,9 +162,17 @@ class IngressSettings(_Section):
     qos: Annotated[int, Field(ge=0, le=1)] = 1
     maximum_bytes: Count = 1024 * 1024
 
+    @cached_property
+    def filters(self) -> TopicTrie[str]:
+        """Return the topics, ready to be matched."""
+        filters: TopicTrie[str] = TopicTrie()
+        for each in self.topics:
+            filters.add(each, each)
+        return filters
+
     def carries(self, topic: str) -> bool:
         """Tell whether the messages of a topic are envelopes."""
-        return any(capture(each, topic) is not None for each in self.topics)
+        return bool(self.filters.match(topic))
 
 
 class EgressSettings(_Section):

@@ -465,3 +465,47 @@ def test_the_line_of_a_place(location: tuple[str | int, ...], line: int) -> None
 
 def test_nothing_has_no_line() -> None:
     assert line_of("", ("a",)) is None
+
+
+# ---------------------------------------------------------------- topics that no broker takes
+
+
+@pytest.mark.parametrize(
+    "topic_filter", ["$share/g", "$share/g/", "$share//a", "$share/+/a", "a\\nb", "\\u007F", "\\uFFFF", "a#", "a/#/b"]
+)
+def test_a_filter_that_nobody_can_subscribe_to_is_refused_with_its_line(files: CatalogFiles, topic_filter: str) -> None:
+    error = complaint(
+        files,
+        f'mappings:\n  - {{topic: a, object: A, value_type: text}}\n  - {{topic: "{topic_filter}", object: B, '
+        "value_type: text}\n",
+        "objects: {A: [D], B: [D]}\n",
+    )
+    assert (error.path, error.line, error.reason) == (files.mappings, 3, "invalid")
+    assert "topic" in error.text
+
+
+@pytest.mark.parametrize("topic_filter", ["$share/g/a/+", "$share/g/a/#", "$shared", "/", "a//b"])
+def test_a_filter_that_a_broker_takes_is_taken(files: CatalogFiles, topic_filter: str) -> None:
+    catalog = loaded(
+        files, f'mappings:\n  - {{topic: "{topic_filter}", object: A, value_type: text}}\n', "objects: {A: [D]}\n"
+    )
+    assert [rule.topic for rule in catalog.rules] == [topic_filter]
+
+
+@pytest.mark.parametrize(
+    "devices",
+    [
+        '  D: {mqtt: {topic: "a\\nb"}}\n',
+        '  D: {mqtt: {topic: "a/{object}"}}\n',
+        '  D: {mqtt: {topic: ""}}\n',
+        '  D: {mqtt: {topic: "a/+"}}\n',
+        '  "D\\u0001": {}\n',
+    ],
+)
+def test_a_topic_that_nothing_can_be_published_to_is_refused_with_its_line(files: CatalogFiles, devices: str) -> None:
+    error = complaint(
+        files,
+        'mappings:\n  - {topic: a, object: "A\\x7F", value_type: text}\n',
+        'objects:\n  "A\\x7F": [D]\ndevices:\n' + devices,
+    )
+    assert (error.path, error.line) == (files.devices, 4)

@@ -3,10 +3,10 @@
 from collections.abc import Container, Mapping
 from pathlib import Path
 
+from communicator.topics import TopicTrie, check_topic, overlaps, unshared
 from data_bridge.catalog.files import CatalogFiles
 from data_bridge.catalog.findings import Findings, Location
 from data_bridge.catalog.model import CatalogObject, Device, MqttRoute
-from data_bridge.catalog.topics import FilterTree, check_topic, overlaps, unshared
 from data_bridge.own_topics import NAMESPACE, OwnTopics
 
 
@@ -24,9 +24,9 @@ class LoopCheck:
         self._own = own
         self._files = files
         self._findings = findings
-        self._read: FilterTree[str] = FilterTree()
+        self._read: TopicTrie[str] = TopicTrie()
         for each in dict.fromkeys([*files.ingress, *rules]):
-            self._read.add(unshared(each), each)
+            self._read.add(each, each)
         self._checked: set[str] = set()
         self._blamed: set[tuple[Path, Location]] = set()
 
@@ -54,15 +54,14 @@ class LoopCheck:
             return
         self._checked.add(topic)
         sends = f"{identifier} would get {name} at {topic}"
-        for _, filters in self._read.match(topic):
-            for each in filters:
-                rule = self._rules.get(each)
-                if rule is not None:
-                    text = f"reads {each}, but {sends}: every message would come back"
-                    self._blame((self._files.mappings, (*rule, "topic")), "loop", text)
-                else:
-                    text = f"{sends}, which the bridge itself reads by {each}: every message would come back"
-                    self._blame(sender, "loop", text)
+        for _, each in self._read.match(topic):
+            rule = self._rules.get(each)
+            if rule is not None:
+                text = f"reads {each}, but {sends}: every message would come back"
+                self._blame((self._files.mappings, (*rule, "topic")), "loop", text)
+            else:
+                text = f"{sends}, which the bridge itself reads by {each}: every message would come back"
+                self._blame(sender, "loop", text)
         if topic.startswith(f"{NAMESPACE}/"):
             self._blame(sender, "loop", f"{sends}, which is reserved for what bridges themselves announce")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data_bridge.catalog.casts import Cast, ValueType
 from data_bridge.catalog.readers import Reader
-from data_bridge.catalog.topics import prepare_template
+from data_bridge.catalog.text_templates import prepare_template
 
 TOPIC_PLACES = frozenset({"device", "object"})
 

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from communicator.topics import wildcards
 from data_bridge.catalog.rules import ReadRule
-from data_bridge.catalog.topics import wildcards
 
 _PLACE = re.compile(r"\{([0-9]+)\}")
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from communicator.topics import wildcards
 from data_bridge.catalog.casts import CastError, ValueType, prepare_cast
 from data_bridge.catalog.files import CatalogFiles, warn_of_unknown_keys
 from data_bridge.catalog.findings import Findings
@@ -10,7 +11,7 @@ from data_bridge.catalog.loop_check import check_reading
 from data_bridge.catalog.model import Rule
 from data_bridge.catalog.readers import prepare_reader
 from data_bridge.catalog.schema import MappingRule
-from data_bridge.catalog.topics import prepare_template, wildcards
+from data_bridge.catalog.text_templates import prepare_template
 
 
 @dataclass(frozen=True, slots=True)

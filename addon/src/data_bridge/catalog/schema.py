@@ -6,10 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from communicator.topics import check_filter, check_topic
 from data_bridge.catalog.casts import SPELLINGS, ValueType
 from data_bridge.catalog.json_path import parse_path
 from data_bridge.catalog.payload_templates import check_payload
-from data_bridge.catalog.topics import check_filter, check_topic
 from data_bridge.near_misses import did_you_mean, nearest
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from communicator.topics import TopicTrie
 from data_bridge.catalog.announcement import Announcement, announce
 from data_bridge.catalog.casts import Raw
 from data_bridge.catalog.collector import collector_held
 from data_bridge.catalog.model import Catalog
-from data_bridge.catalog.topics import capture
 from data_bridge.dead_letters.letter import DeadLetterSink
 from data_bridge.dead_letters.rate_limit import KeepBudget
 from data_bridge.logs import LimitedLog
@@ -102,6 +102,7 @@ class Pipeline:
         )
         self._routed: dict[str, int] = {}
         self._owners: dict[str, str] = {}
+        self._routed_trie: TopicTrie[str] = TopicTrie()
         self._watch = watch
 
     @property
@@ -177,13 +178,16 @@ class Pipeline:
             if each not in wanted:
                 self._connection.unsubscribe(each)
         self._routed = wanted
+        self._routed_trie = TopicTrie()
+        for each in wanted:
+            self._routed_trie.add(each, each)
         self._owners.clear()
 
     def _receive_topic(self, topic_filter: str, topic: str, payload: bytes, delivery: int) -> None:
         """Take a message once, though several filters match: the first of them is its owner."""
         owner = self._owners.get(topic)
         if owner is None:
-            owner = next((each for each in self._routed if capture(each, topic) is not None), topic_filter)
+            owner = next((each for _, each in self._routed_trie.match(topic)), topic_filter)
             if len(self._owners) >= _REMEMBERED_TOPICS:
                 self._owners.clear()
             self._owners[topic] = owner

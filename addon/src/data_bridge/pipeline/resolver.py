@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from communicator.topics import TopicTrie, covering
 from data_bridge.catalog.casts import Cast, Value
 from data_bridge.catalog.model import Catalog, Rule
 from data_bridge.catalog.payload_templates import PayloadTemplate, prepare_payload
 from data_bridge.catalog.readers import Reader
-from data_bridge.catalog.topics import FilterTree, prepare_template, wildcards
+from data_bridge.catalog.text_templates import prepare_template
 from data_bridge.pipeline.connection import PreparedPublish
 from data_bridge.pipeline.device_state import DeviceState
 
@@ -94,16 +95,14 @@ class CompiledCatalog:
     envelope_rules: dict[str, EnvelopeRule]
     routes: dict[str, Route]
     filters: dict[str, int]  # the topic rules' filters with their QoS, without those that another covers
-    _tree: FilterTree[Rule]
+    _trie: TopicTrie[Rule]
     _topics: dict[str, tuple[TopicRule, ...]] = field(default_factory=dict)
 
     def topic_rules(self, topic: str) -> tuple[TopicRule, ...]:
         """Return the rules for a topic, in the catalog's order for each filter."""
         found = self._topics.get(topic)
         if found is None:
-            found = tuple(
-                self._topic_rule(rule, captured) for captured, rules in self._tree.match(topic) for rule in rules
-            )
+            found = tuple(self._topic_rule(rule, captured) for captured, rule in self._trie.match(topic))
             if len(self._topics) >= _REMEMBERED_TOPICS:
                 self._topics.clear()
             self._topics[topic] = found
@@ -138,16 +137,19 @@ def compile_catalog(catalog: Catalog, prepare: Prepare, states: Mapping[str, Dev
     """Return the catalog with all its topics encoded by `prepare`; values go to those of `states` that hold them."""
     routes = _Resolver(catalog, prepare, states).routes()
     envelope_rules: dict[str, EnvelopeRule] = {}
-    tree: FilterTree[Rule] = FilterTree()
+    trie: TopicTrie[Rule] = TopicTrie()
     filters: dict[str, int] = {}
     for rule in catalog.rules:
         if rule.topic is not None:
-            tree.add(rule.topic, rule)
+            trie.add(rule.topic, rule)
             filters[rule.topic] = max(rule.qos, filters.get(rule.topic, 0))
         elif rule.equip_tag is not None and rule.message_id is not None:
             key = envelope_key(rule.equip_tag, rule.message_id)
             envelope_rules[key] = EnvelopeRule(rule, rule.cast, routes[rule.object])
-    return CompiledCatalog(catalog, envelope_rules, routes, uncovered(filters), tree)
+    subscribed: dict[str, int] = {}
+    for each, widest in covering(filters).items():
+        subscribed[widest] = max(filters[each], subscribed.get(widest, 0))
+    return CompiledCatalog(catalog, envelope_rules, routes, subscribed, trie)
 
 
 class _Resolver:
@@ -193,37 +195,6 @@ class _Resolver:
         if output is None:
             output = self._outputs[place] = Output(identifier, topic, mqtt.qos, prepared, state, None, mqtt.retain)
         return output
-
-
-def uncovered(filters: dict[str, int]) -> dict[str, int]:
-    """Return the filters without those that a wider one covers, which inherits their QoS.
-
-    A broker may deliver a message once for each subscription that matches; where filters overlap only in part it may
-    still come twice.
-    """
-    tree: FilterTree[str] = FilterTree()
-    wide = [each for each in filters if wildcards(each)]
-    for each in wide:
-        tree.add(each, each)
-    result = dict(filters)
-    for each, qos in filters.items():
-        for _, covering in tree.match(each):
-            for wider in covering:
-                if wider != each and wider in result and each in result and _covers(wider, each):
-                    del result[each]
-                    result[wider] = max(result[wider], qos)
-    return result
-
-
-def _covers(wider: str, narrower: str) -> bool:
-    """Tell whether every topic of `narrower` also matches `wider`."""
-    ours, theirs = wider.split("/"), narrower.split("/")
-    for number, level in enumerate(ours):
-        if level == "#":
-            return True
-        if number >= len(theirs) or theirs[number] == "#" or (level != "+" and level != theirs[number]):
-            return False
-    return len(ours) == len(theirs)
 
 
 def encode(route: Route, value: Value) -> bytes:
