@@ -4,13 +4,14 @@ from homeassistant.components import mqtt
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
-from homeassistant.exceptions import ConfigEntryNotReady
+from homeassistant.exceptions import ConfigEntryNotReady, HomeAssistantError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.device_registry import AnyDeviceEntry
 from homeassistant.helpers.typing import ConfigType
 
 from .const import DOMAIN, VERSION
+from .database.damage_issue import delete_damaged_database_issue
 from .devices.identity import site_key
 from .hub import Hub, SiteConfigEntry
 from .migration import separate_bridged_keys
@@ -41,8 +42,17 @@ async def async_setup_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> bool
     if not await mqtt.async_wait_for_mqtt_client(hass):
         raise ConfigEntryNotReady(translation_domain=DOMAIN, translation_key="mqtt_unavailable")
     hub = Hub(hass, entry)
+    # Called in reverse order.
+    entry.async_on_unload(hub.database.async_close)
     entry.async_on_unload(hub.stop)
-    await hub.async_load()
+    try:
+        await hub.async_load()
+    except HomeAssistantError as error:
+        raise ConfigEntryNotReady(
+            translation_domain=DOMAIN,
+            translation_key=error.translation_key,
+            translation_placeholders=error.translation_placeholders,
+        ) from error
     entry.runtime_data = hub
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     await hub.async_start()
@@ -75,6 +85,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> Non
     """Delete the stored data of a removed site."""
     await async_remove_storage(hass, entry.entry_id)
     ir.async_delete_issue(hass, DOMAIN, price_list_issue_id(entry.entry_id))
+    delete_damaged_database_issue(hass, entry.entry_id)
 
 
 async def async_remove_config_entry_device(

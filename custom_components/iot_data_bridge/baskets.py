@@ -18,7 +18,7 @@ from .devices.basket_messages import BasketUpdate, CommandKind, parse_availabili
 from .devices.errors import MalformedMessageError
 from .devices.identity import basket_key
 from .devices.json_values import JsonObject
-from .devices.products import PriceList
+from .devices.products import PriceList, PriceListChange
 from .devices.topics import BASKET_SUFFIXES, Channel
 from .field_devices import BasketDevice, SiteDevice
 from .repairs import PriceListIssue
@@ -127,11 +127,14 @@ class Baskets(DeviceCollection):
         self._context.save_soon()
 
     @callback
-    def reprice(self) -> None:
-        """Compute every basket anew after the price list changed."""
+    def reprice(self, change: PriceListChange) -> None:
+        """Compute the baskets anew that hold a product whose price or name changed."""
         now = dt_util.utcnow()
+        codes = change.codes()
         for device in self.by_root.values():
             basket = device.basket
+            if codes.isdisjoint(basket.contents):
+                continue
             basket.reprice(now)
             device.refresh()
             if self._running_total and basket.active and basket.items:

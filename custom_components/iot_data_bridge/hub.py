@@ -18,11 +18,14 @@ from homeassistant.util import dt as dt_util
 from .baskets import Baskets
 from .bridges import Bridges
 from .commands import BasketCommander
-from .const import DOMAIN, LOGGER
+from .const import DOMAIN
+from .database.damage_issue import show_damaged_database
+from .database.site_database import SiteDatabase
+from .database.stored_prices import StoredPrices
 from .devices.admission import Admission, DeviceKind
 from .devices.errors import MalformedMessageError
 from .devices.identity import basket_key, bridge_key, is_read, printer_key
-from .devices.products import PriceList, PriceListChange, PriceListError, Product
+from .devices.products import PriceList
 from .devices.site import Site
 from .devices.topics import Channel, update_topic_of
 from .entity_budget import EntityBudget
@@ -32,7 +35,7 @@ from .printers import Printers
 from .refusals import Refusals
 from .repairs import PriceListIssue
 from .settings import SiteSettings
-from .storage import StoredSite, price_list_store, site_store
+from .storage import StoredSite, site_store
 
 type SiteConfigEntry = ConfigEntry[Hub]
 type BuildEntities = Callable[[FieldDevice], Iterable[Entity]]
@@ -57,7 +60,6 @@ class Hub:
         self._entities = EntityBudget(hass, entry)
         self._platforms: list[tuple[Platform, AddConfigEntryEntitiesCallback, BuildEntities]] = []
         self._store = site_store(hass, entry.entry_id)
-        self._price_store = price_list_store(hass, entry.entry_id)
         self._running: list[CALLBACK_TYPE] = []
         self._save_waits = False
 
@@ -71,6 +73,8 @@ class Hub:
         self.baskets = Baskets(
             self, settings=self.settings, prices=self.prices, commander=self.commander, site=self.site, issue=issue
         )
+        self.database = SiteDatabase(hass, entry.entry_id)
+        self.stored_prices = StoredPrices(hass, entry.entry_id, self.database, self.prices, self.baskets.reprice)
         self.printers = Printers(self)
         self.bridges = Bridges(self)
         self._collections = (self.baskets, self.printers, self.bridges)
@@ -80,14 +84,14 @@ class Hub:
         }
 
     async def async_load(self) -> None:
-        """Restore the price list, and every stored device that the site's topics still match."""
-        products: list[Product] = []
-        for stored_product in await self._price_store.async_load() or ():
-            try:
-                products.append(Product.from_values(stored_product))
-            except PriceListError as error:
-                LOGGER.error("A stored product cannot be used and is left out: %s", error)
-        self.prices.replace(products)
+        """Restore the price list, and every stored device that the site's topics still match.
+
+        Raises:
+            HomeAssistantError: the database can be neither opened nor made.
+        """
+        await self.database.async_open()
+        show_damaged_database(self.hass, self._entry, await self.database.async_damaged_files())
+        await self.stored_prices.async_load()
         self._drop_what_is_not_read()
         if (stored := await self._store.async_load()) is not None:
             same_currency = self.site.site.restore(stored["site"])
@@ -154,12 +158,6 @@ class Hub:
             return False
         self.save_soon()
         return True
-
-    async def async_change_products(self, change: PriceListChange) -> None:
-        """Change and store the price list, and reprice every basket."""
-        self.prices.apply(change)
-        self.baskets.reprice()
-        await self._price_store.async_save([product.as_json() for product in self.prices])
 
     def register(self, device: FieldDevice) -> str:
         """Put a device into the registry, or bring its entry up to date, and return its id there."""

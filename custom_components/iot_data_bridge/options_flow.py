@@ -35,8 +35,10 @@ from .const import (
 )
 from .devices.admission import ACCEPTANCE_TIME, Acceptance
 from .devices.money import Currency
-from .devices.products import PriceListChange, PriceListError, Product, read_price_list
+from .devices.price_lists import read_price_list
+from .devices.products import PriceListChange, PriceListError, Product, ProductEdit
 from .hub import Hub
+from .markdown import escaped
 
 CONF_FILE = "file"
 CONF_REMOVE_OTHERS = "remove_others"
@@ -58,7 +60,7 @@ class SiteOptionsFlow(OptionsFlowWithReload):
     """A menu: settings, or a price list with a look at what it changes."""
 
     def __init__(self) -> None:
-        self._products: list[Product] = []
+        self._edits: list[ProductEdit] = []
         self._remove_others = False
 
     async def async_step_init(self, _: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -105,22 +107,25 @@ class SiteOptionsFlow(OptionsFlowWithReload):
         """Take a price list as a file or as text."""
         if self.config_entry.state is not ConfigEntryState.LOADED:
             return self.async_abort(reason="entry_not_loaded")
-        errors: dict[str, str] = {}
-        placeholders = {"position": ""}
-        if user_input is not None:
-            try:
-                self._products = await self._async_read(user_input)
-            except PriceListError as error:
-                errors["base"] = error.reason
-                placeholders["position"] = str(error.position)
-            else:
-                self._remove_others = user_input[CONF_REMOVE_OTHERS]
-                return await self.async_step_preview()
+        if user_input is None:
+            return self._import_form({})
+        try:
+            self._edits = await self._async_read(user_input)
+        except PriceListError as error:
+            return self._import_form(user_input, error)
+        self._remove_others = user_input[CONF_REMOVE_OTHERS]
+        return await self.async_step_preview()
+
+    def _import_form(self, user_input: dict[str, Any], error: PriceListError | None = None) -> ConfigFlowResult:
+        errors, placeholders = {}, {"position": "", "code": "", "text": ""}
+        if error is not None:
+            errors["base"] = error.reason
+            placeholders = {"position": str(error.position), "code": escaped(error.code), "text": escaped(error.text)}
         return self.async_show_form(
             step_id="import_prices",
             # An upload is consumed when it is read.
             data_schema=self.add_suggested_values_to_schema(
-                IMPORT_SCHEMA, {key: value for key, value in (user_input or {}).items() if key != CONF_FILE}
+                IMPORT_SCHEMA, {key: value for key, value in user_input.items() if key != CONF_FILE}
             ),
             errors=errors,
             description_placeholders=placeholders,
@@ -131,7 +136,11 @@ class SiteOptionsFlow(OptionsFlowWithReload):
         if self.config_entry.state is not ConfigEntryState.LOADED:
             return self.async_abort(reason="entry_not_loaded")
         hub: Hub = self.config_entry.runtime_data
-        change = hub.prices.change_to(self._products, keep_others=not self._remove_others)
+        prepare = hub.stored_prices.async_preview if user_input is None else hub.stored_prices.async_change
+        try:
+            change = await prepare(self._edits, remove_others=self._remove_others)
+        except PriceListError as error:
+            return self._import_form({}, error)
         if user_input is None:
             return self.async_show_form(
                 step_id="preview",
@@ -143,10 +152,9 @@ class SiteOptionsFlow(OptionsFlowWithReload):
                     "changes": _describe(change, hub.settings.currency),
                 },
             )
-        await hub.async_change_products(change)
         return self.async_create_entry(data=dict(self.config_entry.options))
 
-    async def _async_read(self, user_input: dict[str, Any]) -> list[Product]:
+    async def _async_read(self, user_input: dict[str, Any]) -> list[ProductEdit]:
         text: str = user_input.get(CONF_TEXT) or ""
         if file_id := user_input.get(CONF_FILE):
             text = await self.hass.async_add_executor_job(self._read_file, file_id)

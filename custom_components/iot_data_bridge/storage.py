@@ -6,6 +6,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.storage import Store
 
 from .const import DOMAIN
+from .database.site_database import database_path, remove_database
 from .devices.identity import basket_key, bridge_key, bridged_key, printer_key
 from .devices.json_values import JsonObject
 
@@ -26,9 +27,14 @@ def site_store(hass: HomeAssistant, entry_id: str) -> Store[StoredSite]:
     return Store(hass, VERSION, f"{DOMAIN}.{entry_id}")
 
 
-def price_list_store(hass: HomeAssistant, entry_id: str) -> Store[list[JsonObject]]:
-    """Return the storage of the price list, written rarely."""
+def old_price_list_store(hass: HomeAssistant, entry_id: str) -> Store[list[JsonObject]]:
+    """Return the storage of the price list of version 0.1.0, which the database takes over."""
     return Store(hass, VERSION, f"{DOMAIN}.{entry_id}.products")
+
+
+def left_out_products_store(hass: HomeAssistant, entry_id: str) -> Store[list[JsonObject]]:
+    """Return the storage of products of version 0.1.0 that the database could not take over."""
+    return Store(hass, VERSION, f"{DOMAIN}.{entry_id}.products_left_out")
 
 
 async def async_remove_stored_devices(hass: HomeAssistant, entry_id: str, keys: frozenset[str]) -> None:
@@ -52,4 +58,6 @@ async def async_remove_stored_devices(hass: HomeAssistant, entry_id: str, keys: 
 async def async_remove_storage(hass: HomeAssistant, entry_id: str) -> None:
     """Delete the stored data of a site."""
     await site_store(hass, entry_id).async_remove()
-    await price_list_store(hass, entry_id).async_remove()
+    await old_price_list_store(hass, entry_id).async_remove()
+    await left_out_products_store(hass, entry_id).async_remove()
+    await hass.async_add_executor_job(remove_database, database_path(hass, entry_id))

@@ -21,6 +21,12 @@ type Say = Callable[..., None]
 type Show = Callable[[str], State]
 
 
+@pytest.fixture
+def hass_config_dir(hass_tmp_config_dir: str) -> str:
+    """Give each Home Assistant a folder of its own: databases are files."""
+    return hass_tmp_config_dir
+
+
 @pytest.fixture(autouse=True)
 async def _korea(hass: HomeAssistant, enable_custom_integrations: None) -> None:  # noqa: ARG001 -- for its effect
     """Let Home Assistant load this repository's integration, in a shop in Seoul."""

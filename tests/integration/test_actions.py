@@ -314,17 +314,18 @@ async def test_products_are_set_changed_listed_and_removed(hass: HomeAssistant, 
     assert response["product"] == {
         "code": "PEAR",
         "name": "Pear",
-        "price": "999.5",
-        "discount_rate": "50",
+        "price": 999.5,
+        "discount_rate": 50,
         "category": "fruit",
         "image": None,
         "location": None,
         "brand": None,
+        "unit_price": 500,
     }
     assert show("sensor.basket_1_total_price").state == "1000"
     listed = await act(hass, "get_products")
     assert listed["currency"] == "KRW"
-    assert listed["products"]["PEAR"]["unit_price"] == "500"  # type: ignore[index,call-overload] # as asserted
+    assert listed["products"]["PEAR"]["unit_price"] == 500  # type: ignore[index,call-overload] # as asserted
     await act(hass, "remove_product", code="PEAR")
     assert show("sensor.basket_1_total_price").state == "unknown"
 
@@ -332,7 +333,11 @@ async def test_products_are_set_changed_listed_and_removed(hass: HomeAssistant, 
 @pytest.mark.parametrize(
     ("action", "data", "error"),
     [
-        ("set_product", {"code": "NEW"}, "price_invalid"),
+        ("set_product", {"code": "NEW"}, "price_missing"),
+        ("set_products", {"products": [{"code": "NEW", "price": 1}, {"code": "MLON", "price": "no"}]}, "price_invalid"),
+        ("set_products", {"products": [{"code": "NEW", "price": 1}, {"code": "NEW", "price": 2}]}, "code_twice"),
+        ("set_products", {"products": [{"code": "NEW", "price": 1}, {"price": 2}]}, "code_missing"),
+        ("set_products", {"products": {"code": "NEW", "cost": 1}}, "field_unknown"),
         ("set_product", {"code": " ", "price": 1}, "code_missing"),
         ("set_product", {"code": "NEW", "price": 1, "discount_rate": 200}, "discount_invalid"),
         ("remove_product", {"code": "NEW"}, "product_unknown"),
@@ -340,11 +345,40 @@ async def test_products_are_set_changed_listed_and_removed(hass: HomeAssistant, 
     ],
 )
 async def test_a_product_that_cannot_be_is_an_error(
-    hass: HomeAssistant, action: str, data: dict[str, Any], error: str
+    hass: HomeAssistant, site: MockConfigEntry, action: str, data: dict[str, Any], error: str
 ) -> None:
     with pytest.raises(ServiceValidationError) as caught:
         await act(hass, action, **data)
     assert caught.value.translation_key == error
+    # All or none.
+    assert {product.code for product in site.runtime_data.prices} == {"MLON", "WTMN"}
+
+
+@pytest.mark.parametrize("number", ["1e999999999", "-1e999999999", "1" * 5000, "nan", "inf"])
+@pytest.mark.parametrize("field", ["price", "discount_rate"])
+async def test_no_number_breaks_an_action(hass: HomeAssistant, number: str, field: str) -> None:
+    with pytest.raises(vol.Invalid):
+        await act(hass, "set_product", code="MLON", **{field: number})
+    with pytest.raises(ServiceValidationError):
+        await act(hass, "set_products", products=[{"code": "MLON", field: number}])
+
+
+async def test_many_products_are_set_at_once(hass: HomeAssistant, site: MockConfigEntry, say: Say, show: Show) -> None:
+    say("basket/1/update", '{"id":1,"list":{"MLON":1,"PEAR":1}}')
+    await hass.async_block_till_done()
+    products: list[dict[str, Any]] = [{"code": "MLON", "price": 9000}, {"code": "PEAR", "price": "1000"}]
+    assert await act(hass, "set_products", products=products) == {"added": 1, "changed": 1, "removed": 0}
+    # What an entry does not name stays: the discount of the melon.
+    assert show("sensor.basket_1_total_price").state == "9100"
+    many = [{"code": f"P{number}", "price": number} for number in range(500)]
+    assert await act(hass, "set_products", products=many, remove_others=True) == {
+        "added": 500,
+        "changed": 0,
+        "removed": 3,
+    }
+    assert len(site.runtime_data.prices) == 500
+    await hass.services.async_call(DOMAIN, "set_products", {"products": products}, blocking=True)
+    assert len(site.runtime_data.prices) == 502
 
 
 async def test_of_several_sites_one_is_named(hass: HomeAssistant, site: MockConfigEntry) -> None:

@@ -4,6 +4,7 @@ import copy
 import json
 from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -34,6 +35,10 @@ from custom_components.iot_data_bridge.hub import Hub
 
 from .conftest import ENTRY_ID, Say, Show
 from .test_platforms import fill
+
+
+def stored_files(hass: HomeAssistant) -> list[Path]:
+    return list(Path(hass.config.path(".storage")).glob(f"{DOMAIN}*"))
 
 
 async def restart(hass: HomeAssistant, site: MockConfigEntry) -> None:
@@ -140,24 +145,6 @@ async def test_what_was_not_written_yet_is_written_at_the_end(
     assert hass_storage[f"{DOMAIN}.{ENTRY_ID}"]["data"]["baskets"][0]["contents"] == {"MLON": 5}
 
 
-async def test_a_damaged_product_in_the_store_is_left_out(
-    hass: HomeAssistant,
-    entry: MockConfigEntry,
-    mqtt_mock: object,
-    hass_storage: dict[str, Any],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    assert mqtt_mock is not None
-    key = f"{DOMAIN}.{ENTRY_ID}.products"
-    data = [{"code": "MLON", "price": "1"}, {"code": "PEAR", "price": "?"}]
-    hass_storage[key] = {"version": 1, "minor_version": 1, "key": key, "data": data}
-    entry.add_to_hass(hass)
-    assert await hass.config_entries.async_setup(entry.entry_id)
-    assert [product.code for product in entry.runtime_data.prices] == ["MLON"]
-    assert "A stored product cannot be used" in caplog.text
-    assert await hass.config_entries.async_unload(entry.entry_id)
-
-
 async def test_without_mqtt_the_site_tries_again(
     hass: HomeAssistant, entry: MockConfigEntry, mqtt_mock: object
 ) -> None:
@@ -224,6 +211,7 @@ async def test_a_removed_site_leaves_nothing_in_storage(
     await hass.config_entries.async_remove(site.entry_id)
     await hass.async_block_till_done()
     assert not [key for key in hass_storage if key.startswith(DOMAIN)]
+    assert not stored_files(hass)
     assert ir.async_get(hass).async_get_issue(DOMAIN, f"price_list_empty_{ENTRY_ID}") is None
 
 

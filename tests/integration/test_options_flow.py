@@ -75,13 +75,13 @@ async def test_a_price_list_is_changed_after_a_look_at_it(
         "added": "1",
         "changed": "1",
         "removed": "1",
-        "changes": "- **+** PEAR Pear: 1,000 ₩\n- **~** MLON Melon: 10,800 ₩ → 9,000 ₩\n"
+        "changes": "- **+** PEAR Pear: 1,000 ₩\n- **~** MLON Melon: 10,800 ₩ → 8,100 ₩\n"
         "- **\N{MINUS SIGN}** WTMN Watermelon: 18,000 ₩",
     }
     assert show("sensor.basket_1_total_price").state == "unknown"
     result = await go_on(hass, preview)
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert show("sensor.basket_1_total_price").state == "10000"
+    assert show("sensor.basket_1_total_price").state == "9100"
     assert {product.code for product in site.runtime_data.prices} == {"MLON", "PEAR"}
 
 
@@ -116,7 +116,7 @@ async def test_a_long_preview_is_cut(hass: HomeAssistant, site: MockConfigEntry)
 async def test_a_list_that_cannot_be_read_says_where(hass: HomeAssistant, site: MockConfigEntry) -> None:
     form = await go_on(hass, await choose(hass, site, "import_prices"), text="code,price\nMLON,free\n")
     assert (form["step_id"], form["errors"]) == ("import_prices", {"base": "price_invalid"})
-    assert form["description_placeholders"] == {"position": "2"}
+    assert form["description_placeholders"] == {"position": "2", "code": "MLON", "text": "free"}
 
 
 def offered(form: ConfigFlowResult) -> dict[str, object]:
@@ -180,7 +180,7 @@ async def test_prices_survive_a_change_of_settings(hass: HomeAssistant, site: Mo
     await hass.async_block_till_done()
     products = await hass.services.async_call(DOMAIN, "get_products", {}, blocking=True, return_response=True)
     assert products is not None
-    assert products["products"]["MLON"]["unit_price"] == "10800.00"  # type: ignore[index,call-overload] # as asserted
+    assert products["products"]["MLON"]["unit_price"] == 10800.0  # type: ignore[index,call-overload] # as asserted
 
 
 async def test_a_site_that_is_not_loaded_has_no_price_list_to_change(
@@ -194,3 +194,4 @@ async def test_a_site_that_is_not_loaded_has_no_price_list_to_change(
     assert (form["type"], form["reason"]) == (FlowResultType.ABORT, "entry_not_loaded")
     form = await choose(hass, site, "settings")
     assert (await go_on(hass, form, **SETTINGS))["type"] is FlowResultType.CREATE_ENTRY
+    await hass.async_block_till_done()

@@ -109,15 +109,17 @@ def test_every_action_and_field_has_words_and_every_action_an_icon(english: dict
 
 
 def test_every_error_of_a_price_list_has_words_where_it_is_shown(english: dict[str, str]) -> None:
-    source = (FOLDER / "devices" / "products.py").read_text() + (FOLDER / "options_flow.py").read_text()
+    source = "".join(path.read_text() for path in FOLDER.rglob("*.py"))
     reasons = set(re.findall(r'PriceListError\("(\w+)"', source))
     assert reasons
     assert {reason for reason in reasons if f"/options/error/{reason}" not in english} == set()
 
 
 def test_every_error_of_an_action_has_words(english: dict[str, str]) -> None:
-    source = "".join((FOLDER / f"{name}.py").read_text() for name in ("services", "commands", "todo", "__init__"))
-    keys = set(re.findall(r'(?:translation_key=|_invalid\()"(\w+)"', source))
+    source = "".join(path.read_text() for path in FOLDER.rglob("*.py"))
+    keys = set(re.findall(r'\binvalid\("(\w+)"', source))
+    keys |= set(re.findall(r'Error\(\s*translation_domain=DOMAIN,\s*translation_key="(\w+)"', source))
+    assert len(keys) > 10
     assert {key for key in keys if f"/exceptions/{key}/message" not in english} == set()
 
 

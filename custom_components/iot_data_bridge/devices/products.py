@@ -1,54 +1,24 @@
-"""The price list of a shop: what a product is, what it costs, and what a new list would change."""
+"""The price list of a shop: what a product is, what it costs, and what edits of the list change."""
 
-import csv
-import io
-import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any, override
-
-import yaml
+from typing import Any
 
 from .json_values import JsonObject, JsonValue, to_decimal, to_text
 from .money import Currency
 from .product_codes import product_code
 
-try:
-    # Six times faster; a PyYAML that was built without libyaml lacks it.
-    from yaml import CBaseLoader as BaseLoader
-except ImportError:
-    from yaml import BaseLoader  # type: ignore[assignment] # the same face
-
 HUNDRED = Decimal(100)
 HIGHEST_PRICE = Decimal(10) ** 12
-LONGEST_TEXT = 2000
-# How the columns of lists in the field are named, as `_spelling` writes them; the first that is there counts.
-_COLUMNS = {
-    "code": ("code", "productcode", "product", "id", "상품코드", "제품코드", "품목코드", "상품번호", "코드", "바코드"),
-    "name": ("name", "productname", "상품명", "제품명", "품목명", "품명", "이름"),
-    "price": ("price", "가격", "단가", "판매가", "판매가격", "판매단가", "정가", "금액"),
-    "discount_rate": ("discountrate", "discount", "discountpercent", "할인율", "할인"),
-    "category": ("category", "카테고리", "분류", "상품분류"),
-    "image": ("image", "imageurl", "이미지", "이미지url", "이미지주소", "사진"),
-    "location": ("location", "위치", "진열위치", "매대"),
-    "brand": ("brand", "브랜드", "제조사"),
-}
-_SPELLINGS = {spelling for spellings in _COLUMNS.values() for spelling in spellings}
-# What a spelling leaves out: spaces, underscores, hyphens and percent signs, and what is added in brackets.
-_DECORATION = re.compile(r"[\s_%-]|[(\[].*")
-# A number as people write it: thousands in groups of three, a currency before or after it. A comma is never the decimal
-# point, for 1,500 would then be two prices.
-_WRITTEN_NUMBER = re.compile(
-    r"(?:[₩$€¥£]|[A-Z]{3})?\s*"
-    r"(?P<number>-?(?:\d{1,3}(?P<group>[, '\u2019\u00a0\u202f])\d{3}(?:(?P=group)\d{3})*|\d+)(?:\.\d+)?)"
-    r"\s*(?:[₩$€¥£원]|[A-Z]{3})?"
-)
-_SEPARATOR_LINE = re.compile(r'"?sep=(?P<delimiter>[^ \r\n"])"?\s*', re.IGNORECASE)
-# Under what the fields of a row beyond its header are kept; no column is named so.
-_EXTRA = "\n"
-_BLANK_LINES = re.compile(r"(?:[ \t]*\r?\n)*")
+LONGEST_TEXT = 255
+LONGEST_ADDRESS = 2000
+MOST_PRODUCTS = 100_000
+# What a product may lack; each in its longest form.
+_OPTIONAL_TEXTS = {"category": LONGEST_TEXT, "image": LONGEST_ADDRESS, "location": LONGEST_TEXT, "brand": LONGEST_TEXT}
+FIELDS = ("code", "name", "price", "discount_rate", *_OPTIONAL_TEXTS)
+
+type FieldValue = str | Decimal | None
 
 
 class PriceListError(ValueError):
@@ -56,13 +26,17 @@ class PriceListError(ValueError):
 
     Attributes:
         reason: a short stable word, for example `price_invalid`.
-        position: the line of the text or the number of the product, counted from 1; 0 for the whole text.
+        position: the line of the text or the number of the product, counted from 1; 0 for the whole list.
+        code: the product that is meant, as far as it is known.
+        text: what was written there.
     """
 
-    def __init__(self, reason: str, position: int = 0) -> None:
+    def __init__(self, reason: str, position: int = 0, *, code: str = "", text: str = "") -> None:
         super().__init__(f"{reason} at {position}" if position else reason)
         self.reason = reason
         self.position = position
+        self.code = code
+        self.text = text
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,52 +52,18 @@ class Product:
     location: str | None = None
     brand: str | None = None
 
-    @classmethod
-    def from_values(cls, values: Mapping[str, JsonValue], position: int = 0) -> Product:
-        """Build a product from the loose values of a file, a form or storage.
-
-        Raises:
-            PriceListError: `code_missing`, `price_invalid`, `discount_invalid` or `field_twice`.
-        """
-        found: dict[str, JsonValue] = {}
-        folded: dict[str, JsonValue] = {}
-        for key, value in values.items():
-            if (spelling := _spelling(str(key))) in folded and spelling in _SPELLINGS:
-                raise PriceListError("field_twice", position)
-            folded[spelling] = value
-        for column, spellings in _COLUMNS.items():
-            found[column] = next((folded[spelling] for spelling in spellings if folded.get(spelling) is not None), None)
-        code = product_code(to_text(found["code"], LONGEST_TEXT) or "")
-        if code is None:
-            raise PriceListError("code_missing", position)
-        price = _read_number(found["price"])
-        if price is None or not 0 <= price <= HIGHEST_PRICE:
-            raise PriceListError("price_invalid", position)
-        discount = Decimal(0) if found["discount_rate"] in (None, "") else _read_percentage(found["discount_rate"])
-        if discount is None or not 0 <= discount <= HUNDRED:
-            raise PriceListError("discount_invalid", position)
-        return cls(
-            code=code,
-            name=to_text(found["name"]) or code,
-            price=price,
-            discount_rate=discount,
-            category=to_text(found["category"]),
-            image=to_text(found["image"], LONGEST_TEXT),
-            location=to_text(found["location"]),
-            brand=to_text(found["brand"]),
-        )
-
-    def as_json(self) -> JsonObject:
-        """Return the product for storage and responses; money as text, which keeps every digit."""
+    def as_answer(self, currency: Currency) -> JsonObject:
+        """Return the product for the answer of an action, numbers as numbers; `unit_price` after the discount."""
         return {
             "code": self.code,
             "name": self.name,
-            "price": str(self.price),
-            "discount_rate": str(self.discount_rate),
+            "price": _number(self.price),
+            "discount_rate": _number(self.discount_rate),
             "category": self.category,
             "image": self.image,
             "location": self.location,
             "brand": self.brand,
+            "unit_price": currency.plain(self.unit_price(currency)),
         }
 
     def unit_price(self, currency: Currency) -> Decimal:
@@ -132,8 +72,55 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
+class ProductEdit:
+    """What is to be changed of a product, or of a new one: the named fields and no others; None clears a field."""
+
+    code: str
+    fields: Mapping[str, FieldValue]
+    position: int = 0
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, JsonValue | Decimal], position: int = 0) -> ProductEdit:
+        """Build an edit from loose values under the names of `FIELDS`; an empty text is None.
+
+        Raises:
+            PriceListError: `code_missing`, `field_unknown`, `price_empty`, `price_invalid` or `discount_invalid`.
+        """
+        code = product_code(_text(values.get("code"), LONGEST_TEXT) or "")
+        if code is None:
+            raise PriceListError("code_missing", position, text=_shown(values.get("code")))
+        fields: dict[str, FieldValue] = {}
+        for name, value in values.items():
+            if name not in FIELDS:
+                raise PriceListError("field_unknown", position, code=code, text=_shown(name))
+            if name != "code":
+                try:
+                    fields[name] = _field(name, value)
+                except PriceListError as error:
+                    raise PriceListError(error.reason, position, code=code, text=error.text) from None
+        return cls(code, fields, position)
+
+    def applied_to(self, product: Product | None) -> Product:
+        """Return the product after the edit; None stands for one that is not in the list yet.
+
+        Raises:
+            PriceListError: `price_missing`, a new product without a price.
+        """
+        changes: dict[str, Any] = dict(self.fields)
+        if "name" in changes:
+            changes["name"] = changes["name"] or self.code
+        if "discount_rate" in changes:
+            changes["discount_rate"] = changes["discount_rate"] or Decimal(0)
+        if product is not None:
+            return replace(product, **changes)
+        if "price" not in changes:
+            raise PriceListError("price_missing", self.position, code=self.code)
+        return Product(**{"name": self.code, **changes, "code": self.code})
+
+
+@dataclass(frozen=True, slots=True)
 class PriceListChange:
-    """What a new list changes: products by their codes, in the order of the codes."""
+    """What edits change: products by their codes, in the order of the codes."""
 
     added: tuple[Product, ...] = ()
     changed: tuple[tuple[Product, Product], ...] = ()
@@ -143,13 +130,24 @@ class PriceListChange:
         """Tell whether anything changes."""
         return bool(self.added or self.changed or self.removed)
 
+    @property
+    def written(self) -> Iterator[Product]:
+        """Return the products as they are after the change."""
+        yield from self.added
+        yield from (new for _, new in self.changed)
+
+    def codes(self) -> set[str]:
+        """Return the codes of all products that differ after the change."""
+        return {product.code for product in (*self.written, *self.removed)}
+
 
 @dataclass(slots=True)
 class PriceList:
-    """Products by code, and what each costs; a change replaces the products as a whole."""
+    """Products by code, and what each costs. A change costs what it changes, however long the list is."""
 
     currency: Currency
     _products: dict[str, Product] = field(default_factory=dict)
+    # Of the products that were asked for: baskets hold few of a long list.
     _unit_prices: dict[str, Decimal] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -169,161 +167,92 @@ class PriceList:
 
     def unit_price(self, code: str) -> Decimal | None:
         """Return what one piece costs, None for an unknown product."""
-        return self._unit_prices.get(code)
+        price = self._unit_prices.get(code)
+        if price is None and (product := self._products.get(code)) is not None:
+            price = self._unit_prices[code] = product.unit_price(self.currency)
+        return price
 
     def replace(self, products: Iterable[Product]) -> None:
         """Hold these products and no others; of two with one code the last wins."""
         self._products = {product.code: product for product in products}
-        self._unit_prices = {product.code: product.unit_price(self.currency) for product in self._products.values()}
+        self._unit_prices.clear()
 
-    def change_to(self, products: Iterable[Product], *, keep_others: bool) -> PriceListChange:
-        """Return what holding these products would change; with `keep_others` nothing is removed."""
-        wanted = {product.code: product for product in products}
+    def change_by(
+        self, edits: Iterable[ProductEdit], *, remove: Collection[str] = (), remove_others: bool = False
+    ) -> PriceListChange:
+        """Return what edits change; `remove` are codes of products to take out, with `remove_others` all not edited.
+
+        Raises:
+            PriceListError: `code_twice`, `price_missing`, or `too_many_products` for the list as it would be.
+        """
+        wanted: dict[str, Product] = {}
+        for edit in edits:
+            if edit.code in wanted:
+                raise PriceListError("code_twice", edit.position, code=edit.code)
+            wanted[edit.code] = edit.applied_to(self._products.get(edit.code))
+        removed = self._products.keys() - wanted.keys() if remove_others else self._products.keys() & set(remove)
+        added = [code for code in wanted if code not in self._products]
+        if len(self._products) + len(added) - len(removed) > MOST_PRODUCTS:
+            raise PriceListError("too_many_products")
         return PriceListChange(
-            added=tuple(wanted[code] for code in sorted(wanted) if code not in self._products),
+            added=tuple(wanted[code] for code in sorted(added)),
             changed=tuple(
-                (self._products[code], wanted[code])
+                (old, wanted[code])
                 for code in sorted(wanted)
-                if code in self._products and self._products[code] != wanted[code]
+                if (old := self._products.get(code)) is not None and old != wanted[code]
             ),
-            removed=()
-            if keep_others
-            else tuple(self._products[code] for code in sorted(self._products) if code not in wanted),
+            removed=tuple(self._products[code] for code in sorted(removed)),
         )
 
     def apply(self, change: PriceListChange) -> None:
         """Carry out a change."""
-        products = dict(self._products)
         for product in change.removed:
-            products.pop(product.code, None)
-        for product in (*change.added, *(new for _, new in change.changed)):
-            products[product.code] = product
-        self.replace(products.values())
+            self._products.pop(product.code, None)
+            self._unit_prices.pop(product.code, None)
+        for product in change.written:
+            self._products[product.code] = product
+            self._unit_prices.pop(product.code, None)
 
 
-def read_price_list(text: str) -> list[Product]:
-    """Read products from CSV (with a header; comma, semicolon or tab) or YAML (a list, `products: […]`, `code: {…}`).
-
-    Raises:
-        PriceListError: saying what is wrong and where.
-    """
-    stripped = text.lstrip("\ufeff").rstrip()
-    if not stripped:
-        raise PriceListError("empty")
-    products: dict[str, Product] = {}
-    for position, product in _read_csv(stripped) or _read_yaml(stripped):
-        if product.code in products:
-            raise PriceListError("code_twice", position)
-        products[product.code] = product
-    if not products:
-        raise PriceListError("empty")
-    return list(products.values())
+def _field(name: str, value: JsonValue | Decimal) -> FieldValue:
+    match name:
+        case "price":
+            return _price(value)
+        case "discount_rate":
+            return _discount(value)
+    return _text(value, _OPTIONAL_TEXTS.get(name, LONGEST_TEXT))
 
 
-@lru_cache(maxsize=256)
-def _spelling(name: str) -> str:
-    """Return the name of a column without what people add to it: `Discount Rate (%)` is `discountrate`."""
-    return _DECORATION.sub("", name.strip().strip('"').casefold())
+def _price(value: JsonValue | Decimal) -> Decimal:
+    if _is_empty(value):
+        raise PriceListError("price_empty")
+    price = value if isinstance(value, Decimal) else to_decimal(value)
+    if price is None or not 0 <= price <= HIGHEST_PRICE:
+        raise PriceListError("price_invalid", text=_shown(value))
+    return price
 
 
-def _read_number(value: JsonValue) -> Decimal | None:
-    number = to_decimal(value)
-    if number is not None or not isinstance(value, str):
-        return number
-    written = _WRITTEN_NUMBER.fullmatch(value.strip())
-    if written is None:
+def _discount(value: JsonValue | Decimal) -> Decimal | None:
+    if _is_empty(value):
         return None
-    digits = written["number"]
-    return to_decimal(digits if written["group"] is None else digits.replace(written["group"], ""))
+    discount = value if isinstance(value, Decimal) else to_decimal(value)
+    if discount is None or not 0 <= discount <= HUNDRED:
+        raise PriceListError("discount_invalid", text=_shown(value))
+    return discount
 
 
-def _read_percentage(value: JsonValue) -> Decimal | None:
-    return to_decimal(value.strip().removesuffix("%") if isinstance(value, str) else value)
+def _is_empty(value: JsonValue | Decimal) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _delimiter(header: str, delimiters: Iterable[str]) -> str | None:
-    """Return what separates the columns of a CSV header that names code and price."""
-    for delimiter in delimiters:
-        columns = {_spelling(column) for column in header.split(delimiter)}
-        if columns & set(_COLUMNS["code"]) and columns & set(_COLUMNS["price"]):
-            return delimiter
-    return None
+def _text(value: JsonValue | Decimal, longest: int) -> str | None:
+    return None if isinstance(value, Decimal) else to_text(value, longest)
 
 
-def _read_csv(text: str) -> Iterator[tuple[int, Product]] | None:
-    """Return the products of a CSV text with their lines, None when it is not CSV.
-
-    A line `sep=;` before the header is how Excel writes and understands the separator.
-    """
-    skipped = _first_line(text)
-    first, _, rest = text[skipped:].partition("\n")
-    separator = _SEPARATOR_LINE.fullmatch(first)
-    if separator is not None:
-        skipped += len(first) + 1
-        first = rest.partition("\n")[0]
-    delimiter = _delimiter(first, (",", ";", "\t") if separator is None else separator["delimiter"])
-    if delimiter is not None:
-        return _read_rows(text[skipped:], delimiter, text.count("\n", 0, skipped))
-    if separator is not None:
-        raise PriceListError("not_a_list")
-    return None
+def _shown(value: JsonValue | Decimal) -> str:
+    """Return a value for an error message, which is one line."""
+    return "" if value is None else str(value)[:LONGEST_TEXT]
 
 
-def _first_line(text: str) -> int:
-    """Return where the first line begins that is not blank."""
-    blank = _BLANK_LINES.match(text)
-    return 0 if blank is None else blank.end()
-
-
-def _read_rows(text: str, delimiter: str, lines_before: int) -> Iterator[tuple[int, Product]]:
-    reader = csv.DictReader(
-        io.StringIO(text, newline=""), restkey=_EXTRA, delimiter=delimiter, skipinitialspace=True, strict=True
-    )
-    try:
-        named = [spelling for name in reader.fieldnames or () if (spelling := _spelling(name)) in _SPELLINGS]
-        if len(named) > len(set(named)):
-            raise PriceListError("column_twice", lines_before + 1)
-        for row in reader:
-            line = lines_before + reader.line_num
-            # Of 12,000 without quotes the price would be 12.
-            if any(value.strip() for value in row.pop(_EXTRA, ())):
-                raise PriceListError("too_many_columns", line)
-            values: dict[str, JsonValue] = {**row}
-            if any(isinstance(value, str) and value.strip() for value in values.values()):
-                yield line, Product.from_values(values, line)
-    except csv.Error as error:
-        raise PriceListError("not_csv", lines_before + reader.line_num + 1) from error
-
-
-class _PriceListLoader(BaseLoader):
-    """Leaves numbers as their text: no price becomes a binary float, no code 007 becomes 7. Refuses repeated keys."""
-
-    @override
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise PriceListError("key_twice", key.start_mark.line + 1)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(text: str) -> Iterator[tuple[int, Product]]:
-    try:
-        loaded = yaml.load(text, Loader=_PriceListLoader)  # noqa: S506 -- it builds only text, lists and maps
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        # libyaml puts an end that comes too early on the line after the last.
-        line = 1 if mark is None else min(mark.line, text.count("\n")) + 1
-        raise PriceListError("not_yaml", line) from error
-    if isinstance(loaded, dict) and isinstance(loaded.get("products"), list | dict):
-        loaded = loaded["products"]
-    if isinstance(loaded, dict):
-        loaded = [{"code": code, **item} if isinstance(item, dict) else item for code, item in loaded.items()]
-    if not isinstance(loaded, list):
-        raise PriceListError("not_a_list")
-    for position, item in enumerate(loaded, start=1):
-        if not isinstance(item, dict):
-            raise PriceListError("not_a_product", position)
-        yield position, Product.from_values(item, position)
+def _number(value: Decimal) -> int | float:
+    return int(value) if value == int(value) else float(value)

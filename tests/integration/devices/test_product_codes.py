@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from custom_components.iot_data_bridge.devices.money import Currency
 from custom_components.iot_data_bridge.devices.product_codes import LONGEST_CODE, product_code
-from custom_components.iot_data_bridge.devices.products import PriceList, Product
+from custom_components.iot_data_bridge.devices.products import PriceList, ProductEdit
 from tests.wire.files import name_of, read_wire_file
 
 SPELLINGS = read_wire_file("product_codes")["spellings"]
@@ -23,7 +23,7 @@ def test_a_code_has_one_spelling(spelling: dict[str, str]) -> None:
 @pytest.mark.parametrize("spelling", NAMED, ids=name_of)
 def test_a_price_is_found_under_every_spelling_of_its_code(spelling: dict[str, str]) -> None:
     prices = PriceList(Currency("KRW"))
-    prices.replace([Product.from_values({"code": spelling["text"], "price": "700"})])
+    prices.replace([ProductEdit.from_values({"code": spelling["text"], "price": "700"}).applied_to(None)])
     found = prices.get(spelling["text"])
     assert found is not None
     assert (found.code, prices.unit_price(spelling["code"])) == (spelling["code"], Decimal(700))
