@@ -172,7 +172,7 @@ def test_a_rule_that_reads_where_values_go_is_the_one_to_blame(files: CatalogFil
 def test_templates_alike_that_make_no_known_object_are_no_contradiction(files: CatalogFiles) -> None:
     mappings = """\
   - {topic: a/+, object: "{1}.V", value_type: float, unit: C}
-  - {topic: b/+, object: "{1}.V", value_type: text, unit: F}
+  - {topic: b/+, object: "{1}.V", value_type: integer, unit: F}
 """
     assert warnings(files, mappings) == [
         ("mappings.yaml", 2, "mappings[0]: {1}.V makes no object of devices.yaml: nothing will be sent"),

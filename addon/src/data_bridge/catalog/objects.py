@@ -8,6 +8,7 @@ from pathlib import Path
 from data_bridge.catalog.casts import ValueType
 from data_bridge.catalog.files import CatalogFiles, warn_of_unknown_keys
 from data_bridge.catalog.findings import Findings, Location
+from data_bridge.catalog.home_assistant_classes import Misfit, misfits
 from data_bridge.catalog.model import CatalogObject
 from data_bridge.catalog.name_templates import NameTemplates
 from data_bridge.catalog.rules import ReadRule
@@ -57,6 +58,7 @@ class Objects:
                 self._named.setdefault(each.rule.object, []).append(each)
         self._templates = NameTemplates(rules)
         self._reached: dict[int, _Reach] = {}
+        self._told: set[tuple[Misfit, tuple[Path, Location]]] = set()
 
     def merge(self) -> dict[str, CatalogObject]:
         """Return the objects by name: those of devices.yaml, then those that only rules name."""
@@ -96,7 +98,22 @@ class Objects:
         )
         if value_type is not None or self._complete:
             _check(found, statements)
+            self._check_for_home_assistant(found, statements)
         return found
+
+    def _check_for_home_assistant(self, each: CatalogObject, statements: "_Statements") -> None:
+        for misfit in misfits(each.value_type, each.unit, each.device_class, each.state_class):
+            self._tell(misfit, statements.place_of(misfit.key))
+
+    def _tell(self, misfit: Misfit, place: tuple[Path, Location]) -> None:
+        # What a template says is said of each object that it makes.
+        if (misfit, place) in self._told:
+            return
+        self._told.add((misfit, place))
+        if misfit.mild:
+            self._findings.warn(*place, misfit.text)
+        else:
+            self._findings.refuse(*place, "invalid", misfit.text)
 
     def _value_type(self, name: str, entry: ObjectEntry, makers: _Makers) -> ValueType | None:
         """Return an object's type, None where nothing says it."""
@@ -160,6 +177,10 @@ class Objects:
                 reach = _Reach.DEVICE if objects[name].devices else _Reach.NO_DEVICE
             if reach is _Reach.DEVICE:
                 continue
+            if reach < _Reach.NO_DEVICE:
+                told = each.model
+                for misfit in misfits(told.value_type, told.unit, told.device_class, told.state_class):
+                    self._tell(misfit, (self._files.mappings, (*each.location, misfit.key)))
             text = {
                 _Reach.NOWHERE: f"{name} makes no object of {known}",
                 _Reach.ANOTHER_TYPE: f"{name} makes nothing of its type {each.rule.value_type} in {known}",
@@ -177,7 +198,6 @@ class _Statements:
         self._makers = makers
         self._files = files
         self._findings = findings
-        self._places: dict[str, tuple[Path, Location]] = {}
 
     def merge(self) -> Presentation:
         """Return all that is said. A contradiction is refused; what templates say differently is left out."""
@@ -189,10 +209,12 @@ class _Statements:
 
     def refuse(self, key: str, reason: str, text: str) -> None:
         """Refuse the object where the key is stated."""
-        path, location = self._places.get(key) or self._place_of(key)
-        self._findings.refuse(path, location, reason, text)
+        self._findings.refuse(*self.place_of(key), reason, text)
 
-    def _place_of(self, key: str) -> tuple[Path, Location]:
+    def place_of(self, key: str) -> tuple[Path, Location]:
+        """Return where the key is stated, or where it would be."""
+        if getattr(self._entry, key) is not None:
+            return self._files.devices, ("objects", self._name, key)
         for each in (*self._makers.named, *self._makers.templates):
             if getattr(each.model, key) is not None:
                 return self._files.mappings, (*each.location, key)
@@ -216,7 +238,6 @@ class _Statements:
         own: object = getattr(self._entry, key)
         if own is not None:
             theirs = [found] if found is not None else different
-            self._places[key] = (self._files.devices, ("objects", name, key))
             if theirs and own not in theirs:
                 text = f"gives {name} the {key} {own!r}, but its rule in {self._files.mappings.name} says {theirs[0]!r}"
                 self.refuse(key, "contradiction", text)
