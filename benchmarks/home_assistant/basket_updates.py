@@ -1,7 +1,7 @@
 """What a basket's update costs Home Assistant: our integration against MQTT sensors with value templates.
 
     PYTHONPATH=. .venv/bin/python benchmarks/home_assistant/basket_updates.py
-        [--baskets 1000] [--sites 1] [--seconds 20] [--rounds 3]
+        [--baskets 1000] [--sites 1] [--seconds 20] [--rounds 3] [--recorder]
 
 Two real Home Assistant cores on one real Mosquitto read the same baskets, each under its own root so that only one of
 them works at a time: `basket/<n>` by the integration, `plain/<n>` by Home Assistant's own MQTT entities in YAML, which
@@ -10,6 +10,8 @@ while nothing is published; that third core only receives messages and is the fl
 
 One site enables the dispensable entities of its first 150 baskets only, and so do the MQTT entities here.
 --sites 7 spreads the baskets over sites, so that every basket has all of its entities on both sides.
+--recorder lets each core record into SQLite, as Home Assistant does by default; a part of a round ends when all of it
+is written.
 """
 
 import argparse
@@ -26,7 +28,7 @@ from pathlib import Path
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from benchmarks.home_assistant.plain_entities import product_name, write_configuration
+from benchmarks.home_assistant.plain_entities import product_name, write_entities
 from development.mosquitto import Mosquitto, free_port
 
 HERE = Path(__file__).resolve().parent
@@ -63,12 +65,15 @@ class Period:
 class Core:
     """A Home Assistant core as a child process."""
 
-    def __init__(self, name: str, directory: Path, broker_port: int, *reader: str) -> None:
+    def __init__(
+        self, name: str, directory: Path, configuration: dict[str, object], broker_port: int, *reader: str
+    ) -> None:
         self.name = name
         self.log = directory / "console.log"
         storage = directory / ".storage"
         storage.mkdir(parents=True)
-        (directory / "configuration.yaml").touch()
+        # JSON is YAML.
+        (directory / "configuration.yaml").write_text(json.dumps(configuration))
         (directory / "custom_components").symlink_to(HERE.parents[1] / "custom_components")
         http = {"server_host": ["127.0.0.1"], "server_port": free_port()}
         (storage / "http").write_text(json.dumps({"version": 1, "minor_version": 1, "key": "http", "data": http}))
@@ -169,18 +174,19 @@ class Baskets:
         self._client.loop_stop()
 
 
-def run(baskets: int, sites: int, seconds: int, rounds: int) -> None:
+def run(baskets: int, sites: int, seconds: int, rounds: int, *, recorder: bool) -> None:
     """Measure and print."""
+    common: dict[str, object] = {"recorder": {}} if recorder else {}
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
         (directory / "plain").mkdir()
-        write_configuration(directory / "plain", baskets, min(baskets, MOST_FULL_BASKETS * sites), PRICES)
+        by_hand = write_entities(directory / "plain", baskets, min(baskets, MOST_FULL_BASKETS * sites), PRICES)
         # The slower core must not lose messages while it catches up.
         broker = Mosquitto(directory / "broker", settings=("max_queued_messages 0", "max_queued_bytes 0"))
         broker.start()
-        ours = Core("integration", directory / "integration", broker.port, "integration", str(sites))
-        plain = Core("MQTT entities", directory / "plain", broker.port, "entities")
-        floor = Core("floor", directory / "floor", broker.port, "floor")
+        ours = Core("integration", directory / "integration", common, broker.port, "integration", str(sites))
+        plain = Core("MQTT entities", directory / "plain", common | by_hand, broker.port, "entities")
+        floor = Core("floor", directory / "floor", common, broker.port, "floor")
         shoppers = {
             ours: Baskets(broker.port, "basket", baskets, sites),
             plain: Baskets(broker.port, "plain", baskets),
@@ -303,5 +309,6 @@ if __name__ == "__main__":
     parser.add_argument("--sites", type=int, default=1)
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--recorder", action="store_true")
     given = parser.parse_args()
-    run(given.baskets, given.sites, given.seconds, given.rounds)
+    run(given.baskets, given.sites, given.seconds, given.rounds, recorder=given.recorder)

@@ -20,6 +20,7 @@ from homeassistant.components import mqtt
 from homeassistant.components.mqtt.client import MQTT
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.recorder import DATA_INSTANCE
 from homeassistant.runner import RuntimeConfig
 
 TICK = 0.01
@@ -122,6 +123,9 @@ async def _observe(directory: str, port: int, reader_of_messages: str, sites: in
         elif line == "states":
             print(json.dumps({state.entity_id: state.state for state in hass.states.async_all()}), flush=True)
         else:
+            if (recorder := hass.data.get(DATA_INSTANCE)) is not None:
+                # What a period changed is its cost, also what is still to be written.
+                await recorder.async_block_till_done()
             print(observer.finish(), flush=True)
     ticker.cancel()
     await hass.async_stop(force=True)

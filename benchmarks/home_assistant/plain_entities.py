@@ -29,8 +29,8 @@ _LINES = (
 SILENT_SECONDS = 15 * 60
 
 
-def write_configuration(directory: Path, baskets: int, full: int, prices: dict[str, int]) -> None:
-    """Write the configuration of `baskets` baskets, the first `full` of them with their dispensable entities."""
+def write_entities(directory: Path, baskets: int, full: int, prices: dict[str, int]) -> dict[str, object]:
+    """Return the configuration of `baskets` baskets, the first `full` of them with their dispensable entities."""
     (directory / "custom_templates").mkdir()
     names = {code: product_name(code) for code in prices}
     (directory / "custom_templates" / "prices.jinja").write_text(
@@ -43,8 +43,7 @@ def write_configuration(directory: Path, baskets: int, full: int, prices: dict[s
         if number < full:
             for platform, entities in _dispensable(number).items():
                 mqtt[platform] += entities
-    # JSON is YAML.
-    (directory / "configuration.yaml").write_text(json.dumps({"mqtt": mqtt, "template": [_shop(baskets)]}))
+    return {"mqtt": mqtt, "template": [_shop(baskets)]}
 
 
 def product_name(code: str) -> str:
