@@ -6,7 +6,9 @@ from pathlib import Path
 from string import Formatter
 
 import pytest
+import voluptuous as vol
 import yaml
+from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers import selector
 
 from custom_components.iot_data_bridge.devices.basket import Problem
@@ -81,13 +83,23 @@ def test_every_description_of_a_field_has_its_field(english: dict[str, str]) -> 
     assert not [path for path in described if path.replace("/data_description/", "/data/") not in english]
 
 
-def test_every_field_and_target_of_an_action_has_a_valid_selector() -> None:
-    for description in yaml.safe_load((FOLDER / "services.yaml").read_text()).values():
+def test_every_action_keeps_the_rules_of_hassfest() -> None:
+    field = vol.Schema(
+        {
+            vol.Optional("default"): vol.NotIn([None]),
+            vol.Optional("example"): vol.NotIn([None]),
+            vol.Optional("required"): bool,
+            vol.Required("selector"): selector.validate_selector,
+        }
+    )
+    # Later versions of Home Assistant drop the description of an action whose target filters devices.
+    target = vol.Schema({vol.Required("entity"): dict, vol.Optional("primary_entities_only"): bool})
+    action = vol.Schema({vol.Optional("target"): target, vol.Required("fields"): {cv.slug: field}})
+    for name, description in yaml.safe_load((FOLDER / "services.yaml").read_text()).items():
+        cv.slug(name)
+        action(description)
         if "target" in description:
             selector.validate_selector({"target": description["target"]})
-        for field in description["fields"].values():
-            assert field.keys() <= {"default", "example", "required", "selector"}
-            selector.validate_selector(field["selector"])
 
 
 def test_every_event_problem_and_state_has_a_name(english: dict[str, str]) -> None:
