@@ -33,9 +33,12 @@ class ModelBinarySensorDescription[ModelT](BinarySensorEntityDescription):
     value_fn: Callable[[ModelT], bool | None]
 
 
-def _connectivity[ModelT](value_fn: Callable[[ModelT], bool | None]) -> ModelBinarySensorDescription[ModelT]:
+def _connectivity[ModelT](
+    value_fn: Callable[[ModelT], bool | None], key: str = "connectivity", translation_key: str | None = None
+) -> ModelBinarySensorDescription[ModelT]:
     return ModelBinarySensorDescription(
-        key="connectivity",
+        key=key,
+        translation_key=translation_key,
         device_class=BinarySensorDeviceClass.CONNECTIVITY,
         entity_category=EntityCategory.DIAGNOSTIC,
         value_fn=value_fn,
@@ -46,8 +49,12 @@ BASKET_BINARY_SENSORS: tuple[ModelBinarySensorDescription[Basket], ...] = (
     _connectivity(lambda basket: basket.online),
     ModelBinarySensorDescription(key="over_budget", value_fn=lambda basket: basket.over_budget),
 )
-PRINTER_CONNECTIVITY: ModelBinarySensorDescription[Printer] = _connectivity(lambda printer: printer.online)
-BRIDGE_CONNECTIVITY: ModelBinarySensorDescription[Bridge] = _connectivity(lambda bridge: bridge.online)
+# A host with a switched-off printer is connected, and the printer is not.
+PRINTER_BINARY_SENSORS: tuple[ModelBinarySensorDescription[Printer], ...] = (
+    _connectivity(lambda printer: printer.online, translation_key="host_connectivity"),
+    _connectivity(lambda printer: printer.linked, key="printer_connectivity"),
+)
+BRIDGE_BINARY_SENSORS: tuple[ModelBinarySensorDescription[Bridge], ...] = (_connectivity(lambda bridge: bridge.online),)
 
 
 async def async_setup_entry(
@@ -60,19 +67,25 @@ async def async_setup_entry(
 def _build(device: FieldDevice) -> Iterator[BinarySensorEntity]:
     match device:
         case BasketDevice():
-            for description in BASKET_BINARY_SENSORS:
-                if device.claim(f"binary_sensor:{description.key}"):
-                    yield ModelBinarySensor(device, device.basket, description)
+            yield from _build_models(device, device.basket, BASKET_BINARY_SENSORS)
             if device.claim("binary_sensor:problem"):
                 yield ProblemSensor(device)
-        case PrinterDevice() if device.claim("binary_sensor:connectivity"):
-            yield ModelBinarySensor(device, device.printer, PRINTER_CONNECTIVITY)
-        case BridgeDevice() if device.claim("binary_sensor:connectivity"):
-            yield ModelBinarySensor(device, device.bridge, BRIDGE_CONNECTIVITY)
+        case PrinterDevice():
+            yield from _build_models(device, device.printer, PRINTER_BINARY_SENSORS)
+        case BridgeDevice():
+            yield from _build_models(device, device.bridge, BRIDGE_BINARY_SENSORS)
         case BridgedFieldDevice():
             for described in device.device.objects.values():
                 if described.is_boolean and device.claim(f"binary_sensor:{described.name}"):
                     yield BridgedBinarySensor(device, described)
+
+
+def _build_models[ModelT](
+    device: FieldDevice, model: ModelT, descriptions: tuple[ModelBinarySensorDescription[ModelT], ...]
+) -> Iterator[ModelBinarySensor[ModelT]]:
+    for description in descriptions:
+        if device.claim(f"binary_sensor:{description.key}"):
+            yield ModelBinarySensor(device, model, description)
 
 
 class ModelBinarySensor[ModelT](ValueEntity[bool | None], BinarySensorEntity):
@@ -81,6 +94,8 @@ class ModelBinarySensor[ModelT](ValueEntity[bool | None], BinarySensorEntity):
     def __init__(self, device: FieldDevice, model: ModelT, description: ModelBinarySensorDescription[ModelT]) -> None:
         super().__init__(device, description.key, partial(description.value_fn, model))
         self.entity_description = description
+        if description.translation_key is not None:
+            self._attr_translation_key = description.translation_key
 
     @override
     def _show(self, value: bool | None) -> None:

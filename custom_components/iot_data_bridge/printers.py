@@ -67,7 +67,10 @@ class Printers(DeviceCollection):
             self._context.admit(DeviceKind.PRINTER, printer_key(uuid), uuid, len(self.by_uuid))
             device = self._add(Printer(uuid))
             self._context.build(device)
-        device.printer.apply(report, dt_util.utcnow())
+        if message.retain:
+            device.printer.apply_retained(report)
+        else:
+            device.printer.apply(report, dt_util.utcnow())
         device.refresh()
         self._context.save_soon()
 

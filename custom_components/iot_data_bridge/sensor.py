@@ -172,6 +172,7 @@ PRINTER_SENSORS: tuple[ModelSensorDescription[Printer], ...] = (
         value_fn=lambda printer: printer.progress,
     ),
     ModelSensorDescription(key="file", value_fn=lambda printer: printer.file_name),
+    ModelSensorDescription(key="last_job", value_fn=lambda printer: printer.last_job),
     _temperature("nozzle_temperature", lambda printer: printer.nozzle_temperature),
     _temperature("nozzle_target", lambda printer: printer.nozzle_target),
     _temperature("bed_temperature", lambda printer: printer.bed_temperature),

@@ -34,7 +34,7 @@ from custom_components.iot_data_bridge.const import DOMAIN
 from custom_components.iot_data_bridge.hub import Hub
 
 from .conftest import ENTRY_ID, Say, Show
-from .test_platforms import fill
+from .test_platforms import STATUS, fill
 
 
 def stored_files(hass: HomeAssistant) -> list[Path]:
@@ -73,8 +73,13 @@ async def test_a_restart_in_the_middle_of_a_session_loses_nothing(
     freezer.tick(timedelta(minutes=2))
     await restart(hass, site)
     after = states()
-    # A printer is disconnected until it speaks again, and the bridge tells anew what it is: both are true.
-    expected_to_differ = {"binary_sensor.printer_11111111_connectivity", "binary_sensor.edge_connectivity"}
+    # A printer is disconnected and nothing of it measured until it speaks again, and the bridge tells its state anew.
+    printer = ("state", "nozzle_temperature", "nozzle_target", "bed_temperature", "bed_target")
+    expected_to_differ = {f"sensor.printer_11111111_{key}" for key in printer} | {
+        "binary_sensor.printer_11111111_host_connectivity",
+        "binary_sensor.printer_11111111_printer_connectivity",
+        "binary_sensor.edge_connectivity",
+    }
     assert {key for key in before if before[key] != after[key]} == expected_to_differ
     assert before.keys() == after.keys()
     # The unchanged snapshot after the restart tells nothing, the next change only its difference.
@@ -468,15 +473,40 @@ async def test_a_lost_connection_makes_everything_unavailable_until_it_is_back(
 
 
 @pytest.mark.usefixtures("site")
-async def test_a_silent_printer_is_disconnected_with_its_last_state(
-    hass: HomeAssistant, freezer: FrozenDateTimeFactory, show: Show
+async def test_nothing_measured_of_a_silent_printer_is_shown_and_its_job_is(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory
 ) -> None:
     await fill(hass)
     freezer.tick(31)
     async_fire_time_changed(hass)
     await hass.async_block_till_done()
-    assert show("binary_sensor.printer_11111111_connectivity").state == "off"
-    assert show("sensor.printer_11111111_state").state == "printing"
+    shown = {
+        state.entity_id.removeprefix("sensor.printer_11111111_").removeprefix("binary_sensor.printer_11111111_"): (
+            state.state
+        )
+        for state in hass.states.async_all()
+        if "printer_11111111" in state.entity_id
+    }
+    assert shown == {
+        "host_connectivity": "off",
+        "printer_connectivity": "unknown",
+        "state": "unknown",
+        "progress": "12.3",
+        "file": "boat.gcode",
+        "last_job": "boat.gcode",
+        "nozzle_temperature": "unknown",
+        "nozzle_target": "unknown",
+        "bed_temperature": "unknown",
+        "bed_target": "unknown",
+    }
+
+
+@pytest.mark.usefixtures("site")
+async def test_a_retained_status_of_a_printer_is_no_sign_of_life(hass: HomeAssistant, say: Say, show: Show) -> None:
+    say("octoprint/status/11111111-2222", STATUS, retain=True)
+    await hass.async_block_till_done()
+    assert show("binary_sensor.printer_11111111_host_connectivity").state == "off"
+    assert show("sensor.printer_11111111_nozzle_temperature").state == "unknown"
 
 
 @pytest.mark.freeze_time("2026-11-20 03:00:30+00:00")

@@ -7,7 +7,11 @@ from enum import StrEnum
 
 from .json_values import JsonObject, JsonValue, to_float, to_text
 
+# A printer is disconnected after this silence, or after three of its reporting intervals where they are longer.
 SILENCE = timedelta(seconds=30)
+MISSED_REPORTS = 3
+# A longer pause between two reports is no interval: the printer was switched off.
+LONGEST_INTERVAL = timedelta(minutes=10)
 
 
 class PrinterState(StrEnum):
@@ -39,18 +43,35 @@ class PrinterReport:
 
 @dataclass(slots=True)
 class Printer:
-    """One printer, identified by the uuid of its topics."""
+    """One printer, identified by the uuid of its topics.
+
+    Two links lead to it: its host's to the broker and its own to the host. Measured values are None while either is
+    lost; the job's file name and progress stay.
+
+    Attributes:
+        interval: the time between the last two full reports.
+        online: whether the host reports.
+        last_job: the file name of the job that runs or ran last.
+    """
 
     uuid: str
     state: PrinterState | None = None
     progress: float | None = None
     file_name: str | None = None
+    last_job: str | None = None
     nozzle_temperature: float | None = None
     nozzle_target: float | None = None
     bed_temperature: float | None = None
     bed_target: float | None = None
+    interval: timedelta = timedelta(0)
+    last_report: datetime | None = None
     last_message: datetime | None = None
     online: bool = False
+
+    @property
+    def linked(self) -> bool | None:
+        """Return whether the printer is connected to its host, None while the host is silent."""
+        return None if self.state is None or not self.online else self.state is not PrinterState.OFFLINE
 
     def apply(self, report: PrinterReport, now: datetime) -> None:
         """Take a message."""
@@ -58,30 +79,56 @@ class Printer:
         self.online = True
         self.state = report.state or self.state
         if report.full:
-            self.progress = _rounded(report.progress)
-            self.file_name = report.file_name
+            self._learn_interval(now)
+        if self.state is PrinterState.OFFLINE:
+            self._clear_measurements()
+        elif report.full:
+            self._set_job(report)
             self.nozzle_temperature = _rounded(report.nozzle_temperature)
             self.nozzle_target = report.nozzle_target
             self.bed_temperature = _rounded(report.bed_temperature)
             self.bed_target = report.bed_target
+        if self.file_name is not None and self.state in (PrinterState.PRINTING, PrinterState.PAUSED):
+            self.last_job = self.file_name
+
+    def apply_retained(self, report: PrinterReport) -> None:
+        """Take a retained message, which may be old: the job of a silent printer, and no sign of life."""
+        if report.full and not self.online:
+            self._set_job(report)
 
     def check_timeouts(self, now: datetime) -> bool:
         """Apply the silence timeout, the only sign of a switched-off printer. Return whether anything changed."""
         before = self.online
-        self.online = self.last_message is not None and now - self.last_message < SILENCE
+        silence = max(SILENCE, MISSED_REPORTS * self.interval)
+        self.online = self.last_message is not None and now - self.last_message < silence
+        if before and not self.online:
+            self.state = None
+            self._clear_measurements()
         return before != self.online
+
+    def _learn_interval(self, now: datetime) -> None:
+        if self.last_report is not None and now - self.last_report <= LONGEST_INTERVAL:
+            self.interval = now - self.last_report
+        self.last_report = now
+
+    def _set_job(self, report: PrinterReport) -> None:
+        self.progress = _rounded(report.progress)
+        self.file_name = report.file_name
+
+    def _clear_measurements(self) -> None:
+        self.nozzle_temperature = None
+        self.nozzle_target = None
+        self.bed_temperature = None
+        self.bed_target = None
 
     def as_json(self) -> JsonObject:
         """Return the state to store."""
         return {
             "uuid": self.uuid,
-            "state": self.state,
             "progress": self.progress,
             "file_name": self.file_name,
-            "nozzle_temperature": self.nozzle_temperature,
-            "nozzle_target": self.nozzle_target,
-            "bed_temperature": self.bed_temperature,
-            "bed_target": self.bed_target,
+            "last_job": self.last_job,
+            "interval": self.interval.total_seconds(),
         }
 
     @classmethod
@@ -91,16 +138,13 @@ class Printer:
         Raises:
             KeyError: the stored form has no uuid.
         """
-        state = stored.get("state")
+        seconds = max(to_float(stored.get("interval")) or 0, 0)
         return cls(
             uuid=str(stored["uuid"]),
-            state=PrinterState(state) if isinstance(state, str) and state in PrinterState else None,
             progress=to_float(stored.get("progress")),
             file_name=to_text(stored.get("file_name")),
-            nozzle_temperature=to_float(stored.get("nozzle_temperature")),
-            nozzle_target=to_float(stored.get("nozzle_target")),
-            bed_temperature=to_float(stored.get("bed_temperature")),
-            bed_target=to_float(stored.get("bed_target")),
+            last_job=to_text(stored.get("last_job")),
+            interval=timedelta(seconds=min(seconds, LONGEST_INTERVAL.total_seconds())),
         )
 
 

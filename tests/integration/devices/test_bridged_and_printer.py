@@ -75,28 +75,6 @@ def test_progress_stays_within_its_scale() -> None:
     assert parse_status(b'{"state":{},"progress":{"completion":100.4}}').progress == 100
 
 
-def test_thirty_seconds_of_silence_are_a_disconnected_printer() -> None:
-    printer = Printer("u")
-    printer.apply(PrinterReport(PrinterState.IDLE), NOON)
-    assert not printer.check_timeouts(NOON + timedelta(seconds=29))
-    assert printer.check_timeouts(NOON + timedelta(seconds=30))
-    assert not printer.online
-
-
-def test_a_restored_printer_is_disconnected_with_its_last_state() -> None:
-    printer = Printer("u")
-    report = PrinterReport(PrinterState.PRINTING, full=True, progress=5.0, file_name="a.gcode", bed_temperature=60.04)
-    printer.apply(report, NOON)
-    restored = Printer.from_json(printer.as_json())
-    assert (restored.state, restored.progress, restored.file_name, restored.bed_temperature, restored.online) == (
-        PrinterState.PRINTING,
-        5.0,
-        "a.gcode",
-        60.0,
-        False,
-    )
-
-
 @pytest.mark.parametrize(
     ("value_type", "value", "read"),
     [
