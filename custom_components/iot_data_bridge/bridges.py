@@ -173,7 +173,8 @@ class Bridges(DeviceCollection):
         if device is None:
             # The catalog is retained too and comes first; a state without it describes nothing.
             raise MalformedMessageError("not_in_catalog")
-        device.device.apply(parse_state(payload_of(message)))
+        if not device.device.apply(parse_state(payload_of(message))):
+            self._context.refuse(Channel.BRIDGE_STATE, message.topic, MalformedMessageError("value_unreadable"))
         device.refresh()
         self._context.save_soon()
 

@@ -427,6 +427,18 @@ async def test_a_new_catalog_changes_adds_and_removes(hass: HomeAssistant, say: 
     assert dr.async_get(hass).async_get_device_by_identifier((DOMAIN, "bridged:edge/VM-A"), ENTRY_ID) is None
 
 
+async def test_a_large_integer_keeps_its_digits_and_a_value_of_another_type_is_counted(
+    hass: HomeAssistant, site: MockConfigEntry, say: Say, show: Show
+) -> None:
+    await fill(hass)
+    say("iot_data_bridge/edge/state/VM-A", '{"values":{"Odd":9007199254740993,"Mode":""}}')
+    assert show("sensor.vm_a_odd").state == "9007199254740993"
+    assert not site.runtime_data.refusals.counts
+    say("iot_data_bridge/edge/state/VM-A", '{"values":{"Odd":"many","GPS.Latitude":38}}')
+    assert (show("sensor.vm_a_odd").state, show("sensor.vm_a_gps_latitude").state) == ("unknown", "38.0")
+    assert site.runtime_data.refusals.counts == {("bridge_state", "value_unreadable"): 1}
+
+
 @pytest.mark.usefixtures("site")
 async def test_what_is_behind_a_stopped_bridge_cannot_be_known(hass: HomeAssistant, say: Say, show: Show) -> None:
     await fill(hass)

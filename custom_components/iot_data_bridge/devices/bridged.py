@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from .admission import MOST_DEVICES, DeviceKind
 from .errors import MalformedMessageError
-from .json_values import JsonObject, JsonValue, parse_object, to_float, to_text
+from .json_values import JsonObject, JsonValue, parse_object, to_float, to_integer, to_text
 from .level_names import is_id
 
 MOST_OBJECTS = 1_000
@@ -62,8 +62,7 @@ class BridgedObject:
                 text = (to_text(value) or "").casefold()
                 return True if text in _TRUE else False if text in _FALSE else None
             case ValueType.INTEGER:
-                number = to_float(value)
-                return None if number is None else int(number)
+                return to_integer(value)
             case ValueType.FLOAT:
                 return to_float(value)
 
@@ -126,12 +125,19 @@ class BridgedDevice:
             name: device.objects[name].read(value) for name, value in self.values.items() if name in device.objects
         }
 
-    def apply(self, values: Mapping[str, JsonValue]) -> None:
-        """Take the latest values; objects that the catalog lacks are left out."""
+    def apply(self, values: Mapping[str, JsonValue]) -> bool:
+        """Take the latest values; objects that the catalog lacks are left out.
+
+        Returns:
+            Whether each of the others is of its object's type; one that is not becomes unknown.
+        """
+        readable = True
         for name, value in values.items():
             described = self.objects.get(name)
             if described is not None:
-                self.values[name] = described.read(value)
+                read = self.values[name] = described.read(value)
+                readable = readable and (read is not None or value in (None, ""))
+        return readable
 
     def as_json(self) -> JsonObject:
         """Return the state to store."""

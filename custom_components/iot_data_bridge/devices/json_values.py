@@ -1,7 +1,9 @@
 """JSON as the field writes it: parsed once, judged value by value."""
 
+import re
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 
 import orjson
 
@@ -13,10 +15,15 @@ type JsonObject = dict[str, JsonValue]
 # Far above a shop's amounts and a sensor's values, and far below the size that makes exact arithmetic slow.
 LARGEST_NUMBER = Decimal(10) ** 15
 LONGEST_NUMBER = 40
+# The integers that JSON is written with.
+SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**64 - 1
+# Above it, neighbouring integers are one float.
+LARGEST_EXACT_FLOAT = 2**53
 # A text of eleven characters can name a number of a billion digits, on which arithmetic raises and a text of it takes a
 # gigabyte: exponents are compared first.
 _LARGEST_EXPONENT = LARGEST_NUMBER.adjusted()
 _SMALLEST_EXPONENT = -40
+_DIGITS = re.compile(rf"[+-]?[0-9]{{1,{LONGEST_NUMBER}}}")
 
 
 def parse_object(payload: bytes | str) -> JsonObject:
@@ -56,12 +63,29 @@ def to_decimal(value: JsonValue) -> Decimal | None:
 
 
 def to_float(value: JsonValue) -> float | None:
-    """Return a JSON number, or text that holds one, as a float; None when it is not a sane number."""
-    if isinstance(value, float):
-        # A sensor's 1e-300 is a float like any other. NaN is in no range of floats, and raises in one of decimals.
-        return value if abs(value) <= float(LARGEST_NUMBER) else None
-    number = to_decimal(value)
-    return None if number is None else float(number)
+    """Return a JSON number, or text that holds one, as a float; None when it is not a finite one."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if isinstance(value, str) and len(value) > LONGEST_NUMBER:
+        return None
+    try:
+        number = float(value)
+    except ValueError, OverflowError:
+        return None
+    return number if isfinite(number) else None
+
+
+def to_integer(value: JsonValue) -> int | None:
+    """Return a JSON number, or text that holds one, as an integer with all of its digits, the fraction cut off.
+
+    None for a number of more than 64 bits, and for a float that has lost the last digits.
+    """
+    if isinstance(value, str) and _DIGITS.fullmatch(text := value.strip()):
+        value = int(text)
+    if type(value) is int:
+        return value if SMALLEST_INTEGER <= value <= LARGEST_INTEGER else None
+    number = to_float(value)
+    return None if number is None or abs(number) > LARGEST_EXACT_FLOAT else int(number)
 
 
 def to_count(value: JsonValue) -> int | None:

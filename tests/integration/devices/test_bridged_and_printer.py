@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -81,7 +81,10 @@ def test_progress_stays_within_its_scale() -> None:
         (ValueType.FLOAT, 37.5, 37.5),
         (ValueType.FLOAT, "37.5", 37.5),
         (ValueType.FLOAT, "far", None),
+        (ValueType.FLOAT, 1e16, 1e16),
         (ValueType.INTEGER, 7.0, 7),
+        (ValueType.INTEGER, 9_007_199_254_740_993, 9_007_199_254_740_993),
+        (ValueType.INTEGER, "18446744073709551615", 18_446_744_073_709_551_615),
         (ValueType.INTEGER, None, None),
         (ValueType.TEXT, True, "true"),
         (ValueType.TEXT, "x" * 300, "x" * 255),
