@@ -195,7 +195,10 @@ class Baskets(DeviceCollection):
         device = self._device(message.topic[:-_COMMAND_TAIL])
         basket = device.basket
         shown_total = basket.shown_total
-        events = basket.apply_command(command, dt_util.utcnow())
+        now = dt_util.utcnow()
+        events = basket.apply_command(command, now)
+        if events:
+            self._site.site.turn_day(dt_util.as_local(now))
         for event in events:
             self._site.site.count_event(event, shown_total)
         self._changed(device, events)

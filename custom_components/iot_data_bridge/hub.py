@@ -12,7 +12,7 @@ from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.entity import Entity
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
-from homeassistant.helpers.event import async_track_time_change, async_track_time_interval
+from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.util import dt as dt_util
 
 from .baskets import Baskets
@@ -23,6 +23,7 @@ from .database.damage_issue import show_damaged_database
 from .database.site_database import SiteDatabase
 from .database.stored_prices import StoredPrices
 from .devices.admission import Admission, DeviceKind
+from .devices.day_figures import DayFigures
 from .devices.errors import MalformedMessageError
 from .devices.identity import basket_key, bridge_key, is_read, printer_key
 from .devices.products import PriceList
@@ -64,7 +65,7 @@ class Hub:
         self._save_waits = False
 
         info = dr.DeviceInfo(name=entry.title, model="Site", entry_type=dr.DeviceEntryType.SERVICE)
-        self.site = SiteDevice(entry.entry_id, Site(self.settings.currency, dt_util.now()), info)
+        self.site = SiteDevice(entry.entry_id, Site(self.settings.currency, DayFigures.begin(dt_util.now())), info)
         self.site.connected = self.connected
         self.site_device_id = self.register(self.site)
         self.prices = PriceList(self.settings.currency)
@@ -94,7 +95,7 @@ class Hub:
         await self.stored_prices.async_load()
         self._drop_what_is_not_read()
         if (stored := await self._store.async_load()) is not None:
-            same_currency = self.site.site.restore(stored["site"])
+            same_currency = self.site.site.restore(stored["site"], dt_util.now())
             self.baskets.restore([item for item in stored["baskets"] if self._reads(basket_key(str(item["root"])))])
             if not same_currency:
                 self.baskets.forget_amounts()
@@ -109,7 +110,6 @@ class Hub:
         self._running += [
             mqtt.async_subscribe_connection_status(self.hass, self._on_connection),
             async_track_time_interval(self.hass, self._on_clock, CLOCK_INTERVAL),
-            async_track_time_change(self.hass, self._on_midnight, hour=0, minute=0, second=0),
         ]
         self.subscribed_since = dt_util.utcnow() if self.connected else None
         # The connection may have changed while storage was read and platforms were set up.
@@ -235,12 +235,9 @@ class Hub:
         now = dt_util.utcnow()
         for collection in self._collections:
             collection.check_timeouts(now)
-
-    @callback
-    def _on_midnight(self, now: datetime) -> None:
-        self.site.site.turn_day(dt_util.as_local(now))
-        self.site.refresh()
-        self.save_soon()
+        if self.site.site.turn_day(dt_util.as_local(now)):
+            self.site.refresh()
+            self.save_soon()
 
     def _stored(self) -> StoredSite:
         self._save_waits = False

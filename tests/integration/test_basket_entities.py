@@ -296,6 +296,20 @@ async def test_a_new_day_begins_at_midnight_of_the_shop(
     assert show("sensor.shop_sessions_today").state == "0"
 
 
+async def test_a_new_day_begins_where_it_has_no_midnight(
+    hass: HomeAssistant, say: Say, show: Show, freezer: FrozenDateTimeFactory
+) -> None:
+    await hass.config.async_update(time_zone="America/Santiago")
+    freezer.move_to("2026-09-06 03:59:50+00:00")
+    await pass_time(hass, freezer, seconds=5)
+    say("basket/1/status", "start")
+    await pass_time(hass, freezer, seconds=1.1)
+    assert show("sensor.shop_sessions_today").state == "1"
+    # The clocks go from 23:59:59 to 01:00:00.
+    await pass_time(hass, freezer, seconds=10)
+    assert show("sensor.shop_sessions_today").state == "0"
+
+
 async def test_the_contents_are_a_list_to_tick_off(
     hass: HomeAssistant, say: Say, show: Show, hass_ws_client: WebSocketGenerator
 ) -> None:

@@ -86,8 +86,8 @@ def test_every_description_of_a_field_has_its_field(english: dict[str, str]) -> 
 def test_every_action_keeps_the_rules_of_hassfest() -> None:
     field = vol.Schema(
         {
-            vol.Optional("default"): vol.NotIn([None]),
-            vol.Optional("example"): vol.NotIn([None]),
+            vol.Optional("default"): vol.Any(bool, int, str),
+            vol.Optional("example"): vol.Any(int, str),
             vol.Optional("required"): bool,
             vol.Required("selector"): selector.validate_selector,
         }

@@ -264,6 +264,8 @@ class Basket:
             return ()
         self.session_started = None
         self.session_ended = now
+        # The next customer has another budget.
+        self.budget = None
         self.shown_total = None
         self.total_due = None
         self.silent = False

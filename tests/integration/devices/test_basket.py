@@ -290,6 +290,14 @@ def test_the_budget_counts_what_has_a_price(basket: Basket) -> None:
     assert basket.over_budget
 
 
+def test_a_budget_may_be_set_before_its_session_and_ends_with_it(basket: Basket) -> None:
+    basket.budget = Decimal(10800)
+    basket.apply_command(START, NOON)
+    assert basket.budget == 10800
+    basket.apply_command(END, NOON + SECOND)
+    assert basket.budget is None
+
+
 def test_an_emptied_basket_costs_what_a_new_one_does_to_the_letter() -> None:
     prices = PriceList(Currency("EUR"))
     prices.replace([Product("MLON", "Melon", Decimal("1.20"))])
