@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from data_bridge.catalog.file_watch import FileWatch
 from data_bridge.catalog.files import CatalogFiles
 from data_bridge.catalog.store import CatalogStore, Loaded
 from data_bridge.yaml_documents import CatalogError
@@ -27,17 +28,22 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path / "data" / "last-good-catalog.json"
 
 
+def store_of(files: CatalogFiles, copy: Path) -> CatalogStore:
+    """Return a store that takes files for at rest at once."""
+    return CatalogStore(files, copy, FileWatch((files.mappings, files.devices), 0))
+
+
 def objects(loaded: Loaded) -> list[str]:
     return [rule.object for rule in loaded.catalog.rules]
 
 
 def test_after_a_refusal_the_last_good_catalog_starts_the_bridge(files: CatalogFiles, copy: Path) -> None:
-    first = CatalogStore(files, copy)
+    first = store_of(files, copy)
     loaded = first.start()
     assert loaded.refused is None
     first.settle(loaded)
     files.mappings.write_text(BAD)
-    second = CatalogStore(files, copy)
+    second = store_of(files, copy)
     started = second.start()
     second.settle(started)
     assert objects(started) == ["GPS.Latitude"]
@@ -45,12 +51,12 @@ def test_after_a_refusal_the_last_good_catalog_starts_the_bridge(files: CatalogF
     assert started.refused is not None
     assert started.refused.line == 1
     assert not second.changed()
-    assert objects(CatalogStore(files, copy).start()) == ["GPS.Latitude"]
+    assert objects(store_of(files, copy).start()) == ["GPS.Latitude"]
 
 
 def test_without_a_good_catalog_there_is_no_start(files: CatalogFiles, copy: Path) -> None:
     files.mappings.write_text(BAD)
-    store = CatalogStore(files, copy)
+    store = store_of(files, copy)
     with pytest.raises(CatalogError):
         store.start()
     assert store.refusals == {"syntax": 1}
@@ -62,30 +68,30 @@ def test_a_damaged_copy_is_no_good_catalog(files: CatalogFiles, copy: Path, cont
     copy.parent.mkdir()
     copy.write_bytes(content)
     with pytest.raises(CatalogError, match=r"mappings\.yaml:1: is not valid YAML"):
-        CatalogStore(files, copy).start()
+        store_of(files, copy).start()
 
 
 def test_a_catalog_that_never_came_into_use_is_not_the_last_good_one(files: CatalogFiles, copy: Path) -> None:
-    store = CatalogStore(files, copy)
+    store = store_of(files, copy)
     store.settle(store.start())
     files.mappings.write_text(MAPPINGS.replace("Latitude", "Longitude"))
     store.load()
     assert store.changed()
     files.mappings.write_text(BAD)
-    assert objects(CatalogStore(files, copy).start()) == ["GPS.Latitude"]
+    assert objects(store_of(files, copy).start()) == ["GPS.Latitude"]
 
 
 def test_what_is_kept_is_what_was_read_though_the_file_changed_since(files: CatalogFiles, copy: Path) -> None:
-    store = CatalogStore(files, copy)
+    store = store_of(files, copy)
     loaded = store.start()
     files.mappings.write_text(BAD)
     store.settle(loaded)
     assert store.changed()
-    assert objects(CatalogStore(files, copy).start()) == ["GPS.Latitude"]
+    assert objects(store_of(files, copy).start()) == ["GPS.Latitude"]
 
 
 def test_a_change_is_one_change_whether_it_is_good_or_refused(files: CatalogFiles, copy: Path) -> None:
-    store = CatalogStore(files, copy)
+    store = store_of(files, copy)
     store.settle(store.start())
     assert not store.changed()
     files.mappings.write_text(BAD)
@@ -101,7 +107,7 @@ def test_a_change_is_one_change_whether_it_is_good_or_refused(files: CatalogFile
 
 def test_a_copy_that_cannot_be_written_is_counted_and_the_catalog_is_used(files: CatalogFiles, copy: Path) -> None:
     copy.mkdir(parents=True)
-    store = CatalogStore(files, copy)
+    store = store_of(files, copy)
     loaded = store.start()
     with pytest.raises(IsADirectoryError):
         store.settle(loaded)
@@ -114,7 +120,7 @@ def test_catalogs_anywhere_in_the_data_directory_are_left_alone(tmp_path: Path, 
     files.mappings.parent.mkdir(parents=True)
     files.mappings.write_text(MAPPINGS)
     files.devices.write_text(DEVICES)
-    store = CatalogStore(files, copy)
+    store = store_of(files, copy)
     store.settle(store.start())
     assert not store.changed()
     assert (files.mappings.read_text(), files.devices.read_text()) == (MAPPINGS, DEVICES)
@@ -122,11 +128,11 @@ def test_catalogs_anywhere_in_the_data_directory_are_left_alone(tmp_path: Path, 
 
 @pytest.mark.parametrize("which", ["mappings", "devices"])
 def test_the_copy_itself_is_no_catalog(files: CatalogFiles, copy: Path, which: str) -> None:
-    store = CatalogStore(files, copy)
+    store = store_of(files, copy)
     store.settle(store.start())
     kept = copy.read_bytes()
     pointed = replace(files, mappings=copy) if which == "mappings" else replace(files, devices=copy)
-    store = CatalogStore(pointed, copy)
+    store = store_of(pointed, copy)
     started = store.start()
     store.settle(started)
     assert started.refused is not None

@@ -1,18 +1,38 @@
 """The catalog in use: loaded at start, watched on disk, and kept as a last good copy for the next start."""
 
 import os
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
+from data_bridge.catalog.file_watch import FileWatch, Stamp
 from data_bridge.catalog.files import CatalogFiles, CatalogTexts, read_texts
 from data_bridge.catalog.loader import load
 from data_bridge.catalog.model import Catalog
 from data_bridge.yaml_documents import CatalogError
 
-type Stamp = tuple[tuple[int, int, int], ...]
+_LONGEST_START_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shrinking:
+    """A catalog with half of what was in use, or less, as a file that is being written has."""
+
+    rules_before: int
+    rules: int
+    objects_before: int
+    objects: int
+
+
+class CatalogDeferredError(Exception):
+    """Files that are not used yet: they are being written or, with `shrinks`, may be."""
+
+    def __init__(self, shrinks: Shrinking | None = None) -> None:
+        super().__init__("the catalog files are being written")
+        self.shrinks = shrinks
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +55,14 @@ class CatalogStore:
     as one of the files nor overwrite one of them.
     """
 
-    def __init__(self, files: CatalogFiles, copy: Path | None = None) -> None:
+    def __init__(self, files: CatalogFiles, copy: Path | None = None, watch: FileWatch | None = None) -> None:
         self.refusals: Counter[str] = Counter()
         self.copies_failed = 0
         self._files = files
         self._copy = copy
+        self._watch = FileWatch((files.mappings, files.devices)) if watch is None else watch
+        self._in_use: Catalog | None = None
+        self._shrunk: Stamp | None = None
         self._settled: Stamp | None = None
 
     def start(self) -> Loaded:
@@ -48,11 +71,15 @@ class CatalogStore:
         Raises:
             CatalogError: the one on disk is refused, and there is no good one.
         """
-        stamp = self._stamp()
+        texts = self._kept()
+        if texts is not None:
+            self._rest_at_start(texts)
+        stamp = self._watch.look()
         try:
-            return self.load()
+            return self._load()
+        except CatalogDeferredError as deferred:
+            raise CatalogError(self._files.mappings, None, "unreadable", str(deferred)) from deferred
         except CatalogError as error:
-            texts = self._kept()
             if texts is None:
                 raise
             try:
@@ -65,15 +92,49 @@ class CatalogStore:
 
         Raises:
             CatalogError: it is refused, which is counted, and not read again before it changes.
+            CatalogDeferredError: it is to be tried again after the files have come to rest.
         """
-        stamp = self._stamp()
+        if not self._watch.rested():
+            raise CatalogDeferredError
+        loaded = self._load()
+        shrinking = self._shrinking(loaded.catalog)
+        if shrinking is not None and loaded.stamp != self._shrunk:
+            self._shrunk = loaded.stamp
+            self._watch.begin_again()
+            raise CatalogDeferredError(shrinking)
+        return loaded
+
+    def _load(self) -> Loaded:
+        stamp = self._watch.look()
         try:
             texts = read_texts(self._files)
+            if self._watch.look() != stamp:
+                raise CatalogDeferredError
             return Loaded(load(self._files, texts), texts, stamp)
         except CatalogError as error:
             self.refusals[error.reason] += 1
             self._settled = stamp
             raise
+
+    def _rest_at_start(self, last_good: CatalogTexts) -> None:
+        """Wait for files that were written a moment ago, unless they say what was in use."""
+        end = time.monotonic() + _LONGEST_START_SECONDS
+        while self._watch.is_young() and self._differs(last_good) and time.monotonic() < end:
+            time.sleep(self._watch.rest / 5)
+
+    def _differs(self, texts: CatalogTexts) -> bool:
+        try:
+            return read_texts(self._files) != texts
+        except CatalogError:
+            return True
+
+    def _shrinking(self, catalog: Catalog) -> Shrinking | None:
+        if self._in_use is None:
+            return None
+        before, now = _size(self._in_use), _size(catalog)
+        if all(2 * count > earlier for count, earlier in zip(now, before, strict=True) if earlier):
+            return None
+        return Shrinking(before[0], now[0], before[1], now[1])
 
     def settle(self, loaded: Loaded) -> None:
         """Take note that a catalog is in use: it is not read again before it changes, and it is the last good one.
@@ -82,6 +143,7 @@ class CatalogStore:
             OSError: its copy cannot be written, which is counted; all else is done.
         """
         self._settled = loaded.stamp
+        self._in_use = loaded.catalog
         if self._copy is None or loaded.refused is not None:
             return
         try:
@@ -91,8 +153,8 @@ class CatalogStore:
             raise
 
     def changed(self) -> bool:
-        """Tell whether the files are others than those of the last catalog that was settled or refused."""
-        return self._stamp() != self._settled
+        """Look, and tell whether the files rest and differ from the last catalog that was settled or refused."""
+        return self._watch.rested() and self._watch.look() != self._settled
 
     def _keep(self, copy: Path, texts: CatalogTexts) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -113,14 +175,7 @@ class CatalogStore:
         except (OSError, orjson.JSONDecodeError, TypeError, LookupError):
             return None
 
-    def _stamp(self) -> Stamp:
-        return tuple(_stamp(path) for path in (self._files.mappings, self._files.devices))
 
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    """Return what changes when a file does."""
-    try:
-        status = path.stat()
-    except OSError:
-        return (0, 0, 0)
-    return (status.st_mtime_ns, status.st_size, status.st_ino)
+def _size(catalog: Catalog) -> tuple[int, int]:
+    """Return how many rules there are, and how many objects that go somewhere."""
+    return len(catalog.rules), sum(bool(each.devices) for each in catalog.objects.values())

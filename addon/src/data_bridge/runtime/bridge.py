@@ -3,13 +3,15 @@
 import asyncio
 import gc
 from collections.abc import Callable
+from dataclasses import asdict
 
 from communicator.common.exception import ProtocolConnectionError
 from data_bridge import VERSION
 from data_bridge.announcements.announcer import TICK_SECONDS, Announcer
 from data_bridge.announcements.retained_states import RetainedStates
+from data_bridge.catalog.file_watch import REST_SECONDS
 from data_bridge.catalog.model import Catalog
-from data_bridge.catalog.store import CatalogStore, Loaded
+from data_bridge.catalog.store import CatalogDeferredError, CatalogStore, Loaded
 from data_bridge.dead_letters.letter import Undelivered
 from data_bridge.dead_letters.store import DeadLetterStore
 from data_bridge.dead_letters.writer import DeadLetterWriter
@@ -30,6 +32,8 @@ _LOG = get_logger("data_bridge")
 # How long after the first connect retained states of an earlier run are taken.
 _RETAINED_SECONDS = 2.0
 _MOST_COMMANDS = 100
+# How often a reload on command waits for files that are being written.
+_MOST_LOOKS = 20
 
 
 class Bridge:
@@ -244,6 +248,8 @@ class Bridge:
             return
         try:
             await self._reload()
+        except CatalogDeferredError as deferred:
+            self._say_deferred(deferred)
         except CatalogError as error:
             self._say_refused(error)
 
@@ -270,7 +276,9 @@ class Bridge:
 
     async def _reload_on_command(self) -> Answer:
         try:
-            catalog = await self._reload()
+            catalog = await self._reload_at_rest()
+        except CatalogDeferredError as deferred:
+            raise CommandError(f"{deferred}; the old catalog stays") from deferred
         except CatalogError as error:
             self._say_refused(error)
             more = f" (and {len(error.more)} more errors)" if error.more else ""
@@ -280,6 +288,27 @@ class Bridge:
             "rules": len(catalog.rules),
             "warnings": [str(each) for each in catalog.warnings],
         }
+
+    async def _reload_at_rest(self) -> Catalog:
+        """Reload as soon as the files have come to rest.
+
+        Raises:
+            CatalogDeferredError: they do not.
+        """
+        for _ in range(_MOST_LOOKS):
+            try:
+                return await self._reload()
+            except CatalogDeferredError as deferred:
+                self._say_deferred(deferred)
+            await asyncio.sleep(REST_SECONDS)
+        return await self._reload()
+
+    def _say_deferred(self, deferred: CatalogDeferredError) -> None:
+        shrinks = deferred.shrinks
+        if shrinks is not None:
+            counts = asdict(shrinks)
+            _LOG.warning("catalog_shrinks", **counts, note="it is used unless the files change before the next look")
+            self._announcer.event("catalog_shrinks", **counts)
 
     def _say_loaded(self, catalog: Catalog) -> None:
         counts = {"rules": len(catalog.rules), "objects": len(catalog.objects), "devices": len(catalog.devices)}
