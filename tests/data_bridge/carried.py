@@ -21,7 +21,7 @@ class Carried:
         chosen = Settings(catalogs=catalogs, deduplication=DeduplicationSettings(persist=False), data_directory=folder)
         self._connection = ScriptedConnection()
         self.details: list[str] = []
-        self._pipeline = Pipeline(
+        self.pipeline = Pipeline(
             self._connection,
             chosen,
             load(chosen.catalog_files()),
@@ -31,13 +31,13 @@ class Carried:
 
     def topic(self, payload: bytes, topic: str = "in") -> Carried:
         """Take a message of a topic rule."""
-        self._pipeline.input.receive_topic(topic, payload, 0)
+        self.pipeline.input.receive_topic(topic, payload, 0)
         return self
 
     def envelope(self, value: bytes) -> Carried:
         """Take an envelope whose VALUE is this JSON."""
         payload = b'{"header":{},"payload":{"Equip.Tag":"t","Message.ID":"m","VALUE":%b}}' % value
-        self._pipeline.input.receive_envelope("iot/ingress", payload, 0)
+        self.pipeline.input.receive_envelope("iot/ingress", payload, 0)
         return self
 
     @property
@@ -54,7 +54,7 @@ class Carried:
     @property
     def reasons(self) -> dict[str, int]:
         """Return what was skipped."""
-        return self._pipeline.skipped()
+        return self.pipeline.skipped()
 
     def forget(self) -> None:
         """Confirm what was sent, and begin with the next message."""

@@ -9,7 +9,7 @@ _LEAST_RATIO = 0.75
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known name that is nearest to a word, None where none is near."""
-    by_folded = {name.casefold(): name for name in known}
+    by_folded = {name.casefold(): str(name) for name in known}
     near = get_close_matches(word[:_LONGEST].strip().casefold(), by_folded, 1, _LEAST_RATIO)
     return by_folded[near[0]] if near else None
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from data_bridge.near_misses import did_you_mean
 from data_bridge.reasons import Reason
 
 
@@ -28,6 +29,19 @@ class Undelivered:
     cut: int = 0
     # Of a stored letter that failed again: it is kept under this number, once.
     number: int | None = None
+
+
+def letter_reason(word: str) -> Reason:
+    """Return the reason that a word names.
+
+    Raises:
+        ValueError: there is no such reason; it names those that there are.
+    """
+    try:
+        return Reason(word)
+    except ValueError:
+        known = ", ".join(sorted(Reason))
+        raise ValueError(f"there is no reason {word[:80]!r}{did_you_mean(word, Reason)}; there are {known}") from None
 
 
 type DeadLetterSink = Callable[[Undelivered, Callable[[], None]], None]

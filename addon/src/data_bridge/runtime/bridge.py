@@ -19,7 +19,7 @@ from data_bridge.logs import LimitedLog, get_logger
 from data_bridge.pipeline.pipeline import Pipeline
 from data_bridge.pipeline.resolver import CompiledCatalog
 from data_bridge.reasons import Reason
-from data_bridge.runtime.commands import Answer, CommandContext, CommandError, Commands
+from data_bridge.runtime.commands import Answer, CommandContext, CommandError, Commands, command_id, refusal
 from data_bridge.runtime.health import INTERVAL_SECONDS, write_health
 from data_bridge.runtime.metrics import Metrics
 from data_bridge.runtime.mqtt import BrokerLink
@@ -338,26 +338,19 @@ class Bridge:
         try:
             self._commands.put_nowait((payload, delivery))
         except asyncio.QueueFull:
-            self._announcer.result(
-                {"id": None, "ok": False, "error": f"more than {_MOST_COMMANDS} commands wait", "data": None}
-            )
+            self._announcer.result(refusal(command_id(payload), f"more than {_MOST_COMMANDS} commands wait"))
             if delivery:
                 self._connection.acknowledge(delivery)
 
     async def _carry_out_commands(self) -> None:
         while True:
             payload, delivery = await self._commands.get()
-            try:
-                result = await self._command_executor.execute(payload)
-            except Exception:  # noqa: BLE001 -- whatever a command meets, the next one must be heard
-                _LOG.exception("command_failed")
-                result = {"id": None, "ok": False, "error": "an internal error, see the bridge's log", "data": None}
+            result = await self._command_executor.execute(payload)
             try:
                 self._announcer.result(result)
             except TypeError as error:
                 # A result nested deeper than JSON is written; sent again, the command would only meet it again.
-                text = f"no answer can be written: {error}"
-                self._announcer.result({"id": None, "ok": False, "error": text, "data": None})
+                self._announcer.result(refusal(result["id"], f"no answer can be written: {error}"))
             finally:
                 if delivery:
                     self._connection.acknowledge(delivery)

@@ -8,18 +8,22 @@ from typing import Annotated
 from uuid import uuid4
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from data_bridge.catalog.casts import CastError, DigitsLostError, Raw, Value, as_written, prepare_cast
 from data_bridge.catalog.model import CatalogObject
+from data_bridge.dead_letters.letter import letter_reason
 from data_bridge.dead_letters.store import DeadLetter
 from data_bridge.dead_letters.writer import DeadLetterWriter
+from data_bridge.logs import get_logger
+from data_bridge.near_misses import did_you_mean
 from data_bridge.pipeline.explain import explain
 from data_bridge.pipeline.pipeline import Pipeline
 from data_bridge.pipeline.resolver import Route, make_route
 from data_bridge.runtime.replay import Replay
 from data_bridge.settings import Settings
 
+_LOG = get_logger("data_bridge")
 MAXIMUM_COMMAND_BYTES = 1024 * 1024
 _MOST_REPLAYED = 1000
 
@@ -30,6 +34,7 @@ class CommandError(Exception):
 
 # What SQLite can hold.
 type LetterNumber = Annotated[int, Field(ge=1, le=2**63 - 1)]
+type LetterReason = Annotated[str, AfterValidator(letter_reason)]
 
 
 class _Data(BaseModel):
@@ -52,7 +57,7 @@ class _Set(_Data):
 class _Replay(_Data):
     ids: list[LetterNumber] | None = None
     after: int = 0
-    reason: str | None = None
+    reason: LetterReason | None = None
     limit: int = Field(default=_MOST_REPLAYED, ge=1, le=_MOST_REPLAYED)
 
 
@@ -64,7 +69,7 @@ class _Purge(_Data):
 class _ListLetters(_Data):
     after: int = 0
     limit: int = Field(default=100, ge=1, le=1000)
-    reason: str | None = None
+    reason: LetterReason | None = None
 
 
 class _Trace(_Data):
@@ -109,22 +114,25 @@ class Commands:
         identifier: object = None
         try:
             document = _read(payload)
-            if isinstance(document, dict) and isinstance(document.get("id"), str | int):
-                identifier = document["id"]
+            identifier = _id_of(document)
             command = _Command.model_validate(document)
             data = await self._action(command.action)(command.data or {})
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "command"
-            return {"id": identifier, "ok": False, "error": f"{where}: {first['msg']}", "data": None}
+            return refusal(identifier, f"{where}: {first['msg'].removeprefix('Value error, ')}")
         except CommandError as error:
-            return {"id": identifier, "ok": False, "error": str(error), "data": None}
+            return refusal(identifier, str(error))
+        except Exception:  # noqa: BLE001 -- whatever a command meets, it is answered, and the next one is heard
+            _LOG.exception("command_failed")
+            return refusal(identifier, "an internal error, see the bridge's log")
         return {"id": identifier, "ok": True, "error": None, "data": data}
 
     def _action(self, name: str) -> _Action:
         action = self._actions.get(name)
         if action is None:
-            raise CommandError(f"unknown action {name[:80]!r}; known: {', '.join(sorted(self._actions))}")
+            known = ", ".join(sorted(self._actions))
+            raise CommandError(f"unknown action {name[:80]!r}{did_you_mean(name, self._actions)}; known: {known}")
         return action
 
     async def _reload(self, _: dict[str, object]) -> Answer:
@@ -142,7 +150,8 @@ class Commands:
         each = catalog.catalog.objects.get(wanted.object)
         route = catalog.routes.get(wanted.object)
         if each is None or route is None:
-            raise CommandError(f"there is no object {wanted.object[:80]!r}")
+            near = did_you_mean(wanted.object, catalog.catalog.objects)
+            raise CommandError(f"there is no object {wanted.object[:80]!r}{near}")
         if each.access != "rw":
             raise CommandError(f"{each.name} is read-only; give it `access: rw` in the catalog to let it be set")
         value = _checked(each, wanted.value)
@@ -192,9 +201,14 @@ class Commands:
             numbers = wanted.ids[:_MOST_REPLAYED]
             found = await letters.call(lambda store: [store.get(number) for number in numbers])
             chosen = [each for each in found if each is not None]
+            missing = len(found) - len(chosen)
+            if missing and not chosen:
+                raise CommandError(f"there is no dead letter {', '.join(map(str, numbers[:20]))}")
         else:
             chosen = await letters.call(lambda store: store.find_all(wanted.limit, wanted.after, wanted.reason))
-        return {**await self._replayer.replay(chosen)}
+            missing = 0
+        outcomes: Answer = {**await self._replayer.replay(chosen)}
+        return {**outcomes, "not_found": missing} if missing else outcomes
 
     # ------------------------------------------------------------ trace
 
@@ -227,6 +241,24 @@ class Commands:
             "delivered": trace_id in seen.current or trace_id in seen.previous,
             "dead_letters": [describe_letter(each) for each in found],
         }
+
+
+def refusal(identifier: object, error: str) -> Answer:
+    """Return the result message of a command that was not carried out."""
+    return {"id": identifier, "ok": False, "error": error, "data": None}
+
+
+def command_id(payload: bytes) -> object:
+    """Return the id of a command message, None when it has none."""
+    try:
+        return _id_of(_read(payload))
+    except CommandError:
+        return None
+
+
+def _id_of(document: object) -> object:
+    identifier = document.get("id") if isinstance(document, dict) else None
+    return identifier if isinstance(identifier, str | int) else None
 
 
 def _read(payload: bytes) -> object:
