@@ -1,11 +1,15 @@
 """Settings: a file, the environment over it, secrets from files, and clear complaints."""
 
+import json
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from data_bridge.reasons import Reason
-from data_bridge.settings import SettingsError, describe, load_settings
+from data_bridge.settings import Settings, SettingsError, describe, load_settings
 
 
 @pytest.fixture
@@ -238,3 +242,25 @@ def test_unless_told_otherwise_every_reason_that_loses_data_is_kept() -> None:
         # Dropped unread, for want of room.
         Reason.OVERLOAD,
     }
+
+
+_NAMES = [*Settings.model_fields, "host", "port", "tls", "ca_certs", "topics", "keep", "topic", "prt"]
+_ANY_SETTINGS: st.SearchStrategy[object] = st.recursive(
+    st.none() | st.integers() | st.floats() | st.text(max_size=6) | st.sampled_from(["#", "a/+", "{device}", "x://y"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_NAMES) | st.text(max_size=4), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@hypothesis_settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_ANY_SETTINGS)
+def test_any_settings_are_taken_or_refused_with_their_places(path: Path, document: object) -> None:
+    path.write_text(json.dumps(document))
+    complaints = ""
+    try:
+        load_settings(path, {})
+    except SettingsError as error:
+        complaints = str(error)
+    assert all(line.startswith(str(path)) for line in complaints.splitlines())

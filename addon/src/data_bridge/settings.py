@@ -31,7 +31,7 @@ from data_bridge.catalog.text_templates import prepare_template
 from data_bridge.near_misses import did_you_mean
 from data_bridge.own_topics import OwnTopics
 from data_bridge.reasons import INPUT_REASONS, LOSES_DATA, Reason
-from data_bridge.yaml_documents import CatalogError, line_of, parse, read_text
+from data_bridge.yaml_documents import CatalogError, line_of, name_of, parse, read_text
 
 ENVIRONMENT_PREFIX = "IOT_DATA_BRIDGE_"
 _LARGEST_FILE = 1024 * 1024
@@ -447,7 +447,7 @@ def _complaint(error: ErrorDetails, source: SettingsText, given: Mapping[str, st
 def _complaint_at(source: SettingsText, place: Sequence[str | int], text: str) -> str:
     line = line_of(source.text, place)
     where = f"{source.path}:{line}: " if line else f"{source.path}: "
-    return f"{where}{'.'.join(map(str, place))}: {text}"
+    return f"{where}{'.'.join(map(name_of, place))}: {text}"
 
 
 def _anchored(settings: Settings, folder: Path) -> Settings:

@@ -10,6 +10,7 @@ from yaml.cyaml import CParser  # type: ignore[attr-defined]  # its stubs leave 
 
 # A catalog nests four deep; anything far beyond is a mistake or an attack.
 MAXIMUM_DEPTH = 32
+_LONGEST_NAME = 120
 # Words that YAML reads as "nothing" when they are not quoted.
 _NULL_WORDS = frozenset({"", "~", "null", "Null", "NULL"})
 
@@ -151,6 +152,12 @@ def lines_of(text: str, document: Node, locations: Iterable[Sequence[str | int]]
     finally:
         parser.dispose()
     return [each.line for each in wanted]
+
+
+def name_of(step: str | int) -> str:
+    """Return a key or index as a complaint shows it: whatever a file holds, in one line of bounded length."""
+    text = str(step)
+    return text if text.isprintable() and 0 < len(text) <= _LONGEST_NAME else repr(text[:_LONGEST_NAME])
 
 
 def _existing(document: Node, location: Sequence[str | int]) -> list[str | int]:

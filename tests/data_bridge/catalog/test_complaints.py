@@ -1,13 +1,16 @@
 """Every complaint about a catalog has its file, its line and a way out; all of them are told at once."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from data_bridge.catalog.files import CatalogFiles
 from data_bridge.catalog.loader import load
-from data_bridge.catalog.model import Catalog
+from data_bridge.catalog.model import Catalog, CatalogWarning
 from data_bridge.yaml_documents import CatalogError
 
 DEVICES = "objects:\n  A: [VM-A]\n"
@@ -250,3 +253,49 @@ def test_a_template_makes_what_its_filter_lets_it(
     catalog = loaded(files, rule, f"objects:\n  '{made}': [VM-A]\n  '{not_made}': [VM-A]\n")
     assert catalog.objects[made].unit == "C"
     assert catalog.objects[not_made].unit is None
+
+
+# ---------------------------------------------------------------- whatever the files hold
+
+words: st.SearchStrategy[object] = st.sampled_from(
+    ["A", "x.V", "{1}.V", "float", "text", "a/+", "{value}", "rw", "temperature", "°C", "measurement", "1", "0.5", "#"]
+)
+leaves: st.SearchStrategy[object] = st.none() | st.integers(-2, 3) | words | st.text(max_size=6)
+any_rule = st.fixed_dictionaries(
+    {"object": st.sampled_from(["A", "x.V", "{1}.V"]), "value_type": st.sampled_from(["float", "text"])},
+    optional={
+        "topic": st.sampled_from(["a/+", "b/#", "c"]),
+        "equip_tag": st.just("t"),
+        "message_id": st.sampled_from(["m", "n"]),
+        "enum": st.dictionaries(st.sampled_from(["1", "1.0", "a"]), words, max_size=2),
+        **dict.fromkeys(["path", "scale", "unit", "device_class", "state_class", "min", "max", "topics"], leaves),
+    },
+)
+any_entry = st.lists(st.sampled_from(["D", "E"]), max_size=2) | st.fixed_dictionaries(
+    {"devices": st.just(["D"])},
+    optional=dict.fromkeys(["value_type", "unit", "device_class", "access", "min", "options", "note"], leaves),
+)
+any_device = st.fixed_dictionaries(
+    {}, optional={"mqtt": st.dictionaries(st.sampled_from(["topic", "qos", "payload", "topics"]), leaves)}
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(any_rule, max_size=4),
+    st.dictionaries(st.sampled_from(["A", "x.V", "y.V", "z"]), any_entry, max_size=3),
+    st.dictionaries(st.sampled_from(["D", "E", "F"]), any_device, max_size=2),
+)
+def test_everything_that_is_told_has_a_line(
+    files: CatalogFiles, rules: list[object], objects: dict[str, object], devices: dict[str, object]
+) -> None:
+    files.mappings.write_text(json.dumps({"mappings": rules}, indent=1))
+    files.devices.write_text(json.dumps({"objects": objects, "devices": devices}, indent=1))
+    try:
+        told: list[CatalogError | CatalogWarning] = [*load(files).warnings]
+    except CatalogError as error:
+        told = [*error.every()]
+    for each in told:
+        assert each.line is not None, str(each)
+        lines = each.path.read_text().splitlines()
+        assert 1 <= each.line <= len(lines)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_bridge.catalog.model import CatalogWarning
-from data_bridge.yaml_documents import CatalogError, Node, lines_of
+from data_bridge.yaml_documents import CatalogError, Node, lines_of, name_of
 
 type Location = Sequence[str | int]
 
@@ -100,5 +100,5 @@ class Findings:
 def _at(location: Location, text: str) -> str:
     place = ""
     for step in location:
-        place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else step
+        place += f"[{step}]" if isinstance(step, int) else f".{name_of(step)}" if place else name_of(step)
     return f"{place}: {text}" if place else text
