@@ -65,6 +65,10 @@ class Server:
     def send(self, topic: str, payload: str | bytes, *, retain: bool = False) -> None:
         self._client.publish(topic, payload, 1, retain).wait_for_publish(PATIENCE)
 
+    def shout(self, topic: str, payload: str | bytes) -> None:
+        """Send without waiting for anything."""
+        self._client.publish(topic, payload, 0)
+
     def wait(self, topic: str, accepts: Callable[[bytes], bool], *, after: int = 0) -> MQTTMessage:
         """Return the first accepted message on a topic; `after` skips that many messages of all topics."""
         return wait_for(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mqtt_controller.announcer import ANSWER_SECONDS, REPEAT_SECONDS, Announcer
+from mqtt_controller.announcer import ANSWER_SECONDS, CHANGES_AT_ONCE, REPEAT_SECONDS, Announcer
 
 
 class Broker:
@@ -174,3 +174,24 @@ def test_a_server_that_came_up_before_the_basket_was_connected_is_told_once(brok
     broker.connection = 1
     assert broker.watch() == ["idle", "online", "contents"]
     assert broker.watch(ANSWER_SECONDS) == []
+
+
+def test_a_session_that_changes_all_the_time_is_said_now_and_then_and_at_the_end(broker: Broker) -> None:
+    broker.connection = 1
+    broker.watch()
+    broker.said.clear()
+    for number in range(1000):
+        broker.session = f"session {number}"
+        broker.announcer.say_session()
+    assert len(broker.said) == CHANGES_AT_ONCE
+    broker.announcer.close()
+    assert broker.said[CHANGES_AT_ONCE:] == ["session 999"]
+
+
+def test_the_last_session_is_said_to_a_connection_that_is_not_announced_yet(broker: Broker) -> None:
+    broker.connection, broker.session = 1, "active"
+    broker.watch()
+    broker.connection, broker.session = 2, "idle"
+    broker.said.clear()
+    broker.announcer.close()
+    assert broker.said == ["idle"]

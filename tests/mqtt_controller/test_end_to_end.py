@@ -293,6 +293,35 @@ def test_a_wrong_setting_is_one_sentence(shop: Shop, flags: tuple[str, ...], rea
     assert len(said.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("BASKET_ID", b"\xff\xfe", "BASKET_ID or --basket-id: a basket id must be valid Unicode"),
+        ("MQTT_TOPIC", b"b" * 70_000, "MQTT_TOPIC or --topic is 'bbb"),
+        ("MQTT_TOPIC", b"basket/\x1b[31m", r"MQTT_TOPIC or --topic is 'basket/\x1b[31m'"),
+        ("MQTT_PASS", b"correct horse", "MQTT_PASS or --password is set without MQTT_USER"),
+        ("MQTT_HOST", b"no\xffhost", r"MQTT_HOST or --host is 'no\udcffhost'"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_one_sentence(name: str, value: bytes, reason: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "mqtt_controller", "--reader", "random"],
+        env={**os.environb, name.encode(): value},
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (2, b"")
+    assert ended.stderr.decode().startswith(f"mqtt_controller: {reason}")
+    assert len(ended.stderr.splitlines()) == 1
+    assert b"correct horse" not in ended.stderr
+
+
+def test_a_basket_whose_id_has_capitals_is_told_that_totals_cannot_name_it(shop: Shop) -> None:
+    basket = shop.open("--reader", "random", BASKET_ID="Unit0001")
+    wait_for("the line", lambda: "Totals that name 'Unit0001' will not be shown" in basket.log.read_text())
+
+
 def test_two_baskets_on_one_broker_hear_only_their_own_commands(shop: Shop, script: str) -> None:
     shop.open("--script", script, BASKET_ID="1")
     other = shop.open("--script", script, root="basket/2", BASKET_ID="2")

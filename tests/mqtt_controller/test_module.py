@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from mqtt_controller.presence import Sighting
 from mqtt_controller.readers import ReaderError
-from mqtt_controller.readers.emulator import ReaderEmulator, tag_crc
-from mqtt_controller.readers.frames import CommandCode, Frame
+from mqtt_controller.readers.emulator import ReaderEmulator, main
+from mqtt_controller.readers.frames import CommandCode, Frame, FrameParser, TagNotice, tag_crc, tag_notice
 from mqtt_controller.readers.module import SerialReader
 from tests.mqtt_controller.conftest import wait_for
 
@@ -152,8 +153,72 @@ def test_a_reader_that_was_not_started_says_so(emulator: ReaderEmulator) -> None
         SerialReader(emulator.path, CYCLE).cycle()
 
 
-def test_the_emulated_tag_has_the_crc_of_the_recorded_one() -> None:
+RECORDED = bytes.fromhex("BB 02 22 00 11 C9 34 00 30 75 1F EB 70 5C 59 04 E3 D5 0D 70 3A 76 EF 7E")
+
+
+def test_a_recorded_tag_passes_its_crc() -> None:
     assert tag_crc(0x3400, bytes.fromhex("30751FEB705C5904E3D50D70")) == 0x3A76
+    notice = tag_notice(FrameParser().feed(RECORDED)[0])
+    assert notice is not None
+    assert notice.intact
+
+
+@pytest.mark.parametrize("bit", range(16 * 8))
+def test_a_tag_with_any_bit_turned_fails_its_crc(bit: int) -> None:
+    notice = tag_notice(FrameParser().feed(RECORDED)[0])
+    assert notice is not None
+    # PC, EPC and CRC; the strength is the reader's own.
+    answer = int.from_bytes(notice.frame().parameters[1:]) ^ 1 << bit
+    turned = tag_notice(Frame(2, CommandCode.POLL_ONCE, notice.frame().parameters[:1] + answer.to_bytes(16)))
+    assert turned is not None
+    assert not turned.intact
+
+
+def test_a_tag_that_fails_its_crc_is_not_counted(
+    emulator: ReaderEmulator, reader: SerialReader, caplog: pytest.LogCaptureFixture
+) -> None:
+    emulator.tags = {MELON: -55}
+    wrong = TagNotice(-40, 0x3000, b"MILK" + bytes(8), tag_crc(0x3000, b"MILK" + bytes(8)) ^ 1)
+    emulator.send(wrong.frame().encode())
+    assert set(reader.cycle()) == {Sighting(MELON, -55)}
+    assert "a tag's answer fails its CRC and is not counted" in caplog.text
+
+
+def test_the_emulator_takes_no_place_but_its_own(tmp_path: Path) -> None:
+    file, link = tmp_path / "diary", tmp_path / "link"
+    file.write_text("precious")
+    link.symlink_to(file)
+    for taken in (file, link, tmp_path):
+        with pytest.raises(FileExistsError, match="is no emulator's link"):
+            ReaderEmulator(link=taken).plug_in()
+    assert file.read_text() == "precious"
+    assert link.readlink() == file
+
+
+def test_the_emulator_replaces_the_link_of_one_that_was_killed(tmp_path: Path, emulator: ReaderEmulator) -> None:
+    link = tmp_path / "reader"
+    link.symlink_to(f"{emulator.path}999")
+    with ReaderEmulator(link=link) as later:
+        assert link.is_symlink()
+        assert link.exists()
+        # A file that came in its place stays.
+        link.unlink()
+        link.write_text("precious")
+        later.unplug()
+    assert link.read_text() == "precious"
+
+
+@pytest.mark.parametrize("arguments", [("--link", "{file}", "MLON"), ("--link", "/nowhere/reader"), ("MELON",)])
+def test_the_emulator_says_in_one_sentence_what_it_cannot_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    file = tmp_path / "diary"
+    file.write_text("precious")
+    assert main([argument.format(file=file) for argument in arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("emulator: ")
+    assert len(said.splitlines()) == 1
+    assert file.read_text() == "precious"
 
 
 class Line:

@@ -115,3 +115,32 @@ def test_the_birth_topic_is_a_setting(shop: Shop) -> None:
     after = len(shop.server.messages)
     shop.server.send("ha/birth", "online")
     shop.server.wait(f"{ROOT}/session", lambda payload: b"idle" in payload, after=after)
+
+
+def test_a_retained_start_begins_nothing(shop: Shop) -> None:
+    shop.server.send(COMMANDS, "start", retain=True)
+    basket = shop.open("--reader", "interactive", "--products", "MLON,WTMN")
+    wait_for("the line", lambda: f"Ignored a retained message on {COMMANDS}" in basket.log.read_text())
+    assert retained(shop)["state"] == "idle"
+    assert basket.display() == ["off"]
+    # A server that always retains is obeyed all the same.
+    shop.server.send(COMMANDS, "start", retain=True)
+    basket.wait_display("Total Price: / 0 원")
+    assert retained(shop)["state"] == "active"
+
+
+def test_a_retained_end_ends_no_session_that_is_newer(shop: Shop) -> None:
+    shop.server.send(COMMANDS, "end", retain=True)
+    basket = shop.open("--reader", "interactive", "--products", "MLON,WTMN")
+    shop.server.send(COMMANDS, "start")
+    basket.wait_display("Total Price: / 0 원")
+    shop.server.lost()
+    shop.broker.stop()
+    wait_for("the loss", lambda: "The broker is away" in basket.log.read_text())
+    shop.broker.start()
+    shop.server.wait_until_connected()
+    after = len(shop.server.messages)
+    shop.server.send(COMMANDS, "end", retain=True)
+    wait_for("the end", lambda: basket.display()[-1] == "off")
+    assert basket.display() == ["off", "Total Price: / 0 원", "off"]
+    shop.server.wait(f"{ROOT}/session", lambda payload: b"idle" in payload, after=after)

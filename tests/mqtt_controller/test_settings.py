@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mqtt_controller.displays import PriceFormat
+from mqtt_controller.messages import update_payload
 from mqtt_controller.settings import LcdSettings, SerialSettings, Settings, SettingsError, read_settings
 
 FIELD = {
@@ -116,6 +119,27 @@ def test_simulations_are_described_by_flags() -> None:
         (("--decimals", "two"), {}, "DISPLAY_DECIMALS or --decimals is 'two'"),
         ((), {"MQTT_TOPIC": "basket/+"}, "MQTT_TOPIC or --topic is 'basket/[+]': expected a topic without wildcards"),
         ((), {"MQTT_TOPIC": "$SYS/basket"}, "MQTT_TOPIC or --topic"),
+        ((), {"MQTT_TOPIC": "b" * 70_000}, r"MQTT_TOPIC or --topic is 'b{80}': .* may have 65535 bytes, not 70000"),
+        # The root alone could be published on; its topics could not.
+        ((), {"MQTT_TOPIC": "b" * 65_530}, r"MQTT_TOPIC or --topic is .* may have 65535 bytes"),
+        ((), {"MQTT_TOPIC": "a/" * 250 + "b"}, r"MQTT_TOPIC or --topic is .* may have 200 slashes"),
+        ((), {"MQTT_TOPIC": "basket/\x01"}, r"MQTT_TOPIC or --topic is 'basket/\\x01': .*control characters"),
+        ((), {"MQTT_TOPIC": "basket/\udcff"}, r"MQTT_TOPIC or --topic is 'basket/\\udcff': .*valid Unicode"),
+        ((), {"BASKET_ID": "\udcff"}, r"BASKET_ID or --basket-id: a basket id must be valid Unicode"),
+        ((), {"BASKET_ID": "1\x7f"}, "BASKET_ID or --basket-id: a basket id must not contain control characters"),
+        (("--basket-id", "x" * 65), {}, "BASKET_ID or --basket-id has 65 characters: expected 64 at most"),
+        (("--basket-id", "+"), {}, "MQTT_TOPIC or --topic is 'basket/[+]'"),
+        ((), {"MQTT_PASS": "secret"}, "MQTT_PASS or --password is set without MQTT_USER or --user"),
+        ((), {"MQTT_USER": "u\x01u"}, "MQTT_USER or --user: a user name must not contain control characters"),
+        ((), {"MQTT_USER": "u" * 70_000}, "MQTT_USER or --user: a user name may have 65535 bytes"),
+        ((), {"MQTT_USER": "u", "MQTT_PASS": "p" * 70_000}, "MQTT_PASS or --password is not UTF-8, or longer than"),
+        ((), {"MQTT_USER": "u", "MQTT_PASS": "\udcff"}, "MQTT_PASS or --password is not UTF-8, or longer than"),
+        ((), {"MQTT_HOST": "a..b"}, "MQTT_HOST or --host is 'a..b': expected a name or an address"),
+        (("--host", "h" * 64), {}, "MQTT_HOST or --host is 'h{64}'"),
+        (("--host", "a\x01"), {}, r"MQTT_HOST or --host is 'a\\x01'"),
+        (("--birth-topic", "#"), {}, "MQTT_BIRTH_TOPIC or --birth-topic: .* wildcard"),
+        (("--topic", "homeassistant"), {}, "--birth-topic is 'homeassistant/status', which is a topic of the basket"),
+        (("--lcd-bus", "-1"), {}, "--lcd-bus is -1: expected 0 to 255"),
         ((), {"MQTT_TOPIC": "/"}, "MQTT_TOPIC or --topic"),
         (("--products", "MELON"), {}, "--products has 'MELON'"),
         (("--products", " , "), {}, "--products names no product"),
@@ -132,6 +156,41 @@ def test_a_setting_that_cannot_be_used_is_named(
 ) -> None:
     with pytest.raises(SettingsError, match=reason):
         settings(*flags, environment=environment)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [*FIELD, "MQTT_BIRTH_TOPIC", "DISPLAY_CURRENCY", "DISPLAY_DECIMALS"],
+        ),
+        st.text(st.characters(), max_size=12) | st.sampled_from(["\udcff", "a" * 70_000, "9" * 5000]),
+    )
+)
+def test_whatever_is_set_is_read_or_named_and_no_password_told(environment: dict[str, str]) -> None:
+    secret = environment.get("MQTT_PASS", "")
+    said = ""
+    try:
+        read = settings(environment=environment)
+    except SettingsError as error:
+        said = str(error)
+    else:
+        update_payload(read.basket_id, {})
+        for topic in (*read.topics, read.birth_topic):
+            assert 0 < len(topic.encode()) <= 65_535
+    assert len(said) < 400
+    assert len(secret) < 6 or secret not in said
+
+
+@pytest.mark.parametrize(
+    "flags", [("--reader", "none"), ("--cycle", "soon"), ("--hostname", "x"), ("--seed", "1" * 5000)]
+)
+def test_flags_that_cannot_be_read_are_one_sentence(flags: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        settings(*flags)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("mqtt_controller: ")
+    assert len(said.splitlines()) == 1
 
 
 def test_an_unknown_flag_is_refused_not_guessed(capsys: pytest.CaptureFixture[str]) -> None:

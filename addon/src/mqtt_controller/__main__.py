@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from mqtt_controller.displays import Display, DisplayError
 from mqtt_controller.displays.character_lcd import CharacterLcd
 from mqtt_controller.displays.terminal import TerminalDisplay
+from mqtt_controller.output import FloodFilter, background_output, open_missing_streams
 from mqtt_controller.program import Program
 from mqtt_controller.readers import Reader, ReaderError
 from mqtt_controller.readers.interactive import InteractiveReader
@@ -54,18 +55,30 @@ def in_terminal() -> bool:
 
 def main() -> int:
     """Run until a signal; return 0 after an orderly end, 1 when it cannot go on, 2 when the settings are wrong."""
+    open_missing_streams()
+    with background_output():
+        return _run()
+
+
+def _run() -> int:
     try:
         settings = read_settings(sys.argv[1:], os.environ, in_terminal=in_terminal())
-        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+        _log(settings.log_level)
         program = Program(settings, lambda quit_program: make_readers(settings, quit_program), make_display(settings))
     except (SettingsError, ScriptError, ReaderError, DisplayError) as error:
-        print(f"mqtt_controller: {error}", file=sys.stderr)
+        sys.stderr.write(f"mqtt_controller: {error}\n")
         return 2
     failure = program.run()
     if failure is not None:
-        print(f"mqtt_controller: {failure}", file=sys.stderr)
+        sys.stderr.write(f"mqtt_controller: {failure}\n")
         return 1
     return 0
+
+
+def _log(level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(FloodFilter())
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", handlers=[handler])
 
 
 if __name__ == "__main__":

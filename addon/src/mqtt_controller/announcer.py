@@ -5,11 +5,17 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from mqtt_controller.allowance import Allowance
+
 # After a broker's restart its clients come back one by one, Home Assistant's within 10 s; an update has nobody to
 # reach before that, and only availability and session are retained.
 REPEAT_SECONDS = 15.0
 # However often a server says that it came up, it is answered no more often than this.
 ANSWER_SECONDS = 2.0
+
+# The session may change so often at once, and then so often a second, until the changes in between are left out.
+CHANGES_AT_ONCE = 20
+CHANGES_PER_SECOND = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +62,7 @@ class Announcer:
         self._connection_seen: int | None = None
         self._announced: int | None = None
         self._session_said: bytes | None = None
+        self._changes = Allowance(CHANGES_AT_ONCE, CHANGES_PER_SECOND, clock)
         self._asked = False
         self._answered_at = -ANSWER_SECONDS
         self._repeat_at: float | None = None
@@ -81,27 +88,34 @@ class Announcer:
             self.say_session()
 
     def say_session(self) -> None:
-        """Say the session if it is another than was said last; before the connection is announced `watch` does."""
+        """Say the session if it is another than was said last; what is not said at once `watch` says later."""
         connection = self._connection.connection
-        if connection is None or connection != self._announced:
-            return
+        # A new connection hears everything from `watch`.
+        announced = connection is not None and connection == self._announced
+        if announced and self._session() != self._session_said and self._changes.take():
+            self._say_session()
+
+    def close(self) -> None:
+        """Say the last session, however often it changed before."""
+        if self._connection.connection is not None and self._session() != self._session_said:
+            self._say_session()
+
+    def _say_session(self) -> bool:
         payload = self._session()
-        if payload != self._session_said and self._connection.say_session(payload):
-            self._session_said = payload
+        said = self._connection.say_session(payload)
+        self._session_said = payload if said else None
+        return said
 
     def _announce(self, connection: int, now: float) -> None:
         # First the session: the one that is retained of a program that was killed must not stand beside "online".
-        self._session_said = None
-        if self._connection.say_session(payload := self._session()) and self._connection.announce():
-            self._session_said = payload
+        if self._say_session() and self._connection.announce():
             self._announced = connection
             log.info("Connected")
             self._said(now)
             self._send_contents()
 
     def _say_everything(self, now: float) -> None:
-        self._session_said = None
-        self.say_session()
+        self._say_session()
         self._said(now)
         self._send_contents()
 

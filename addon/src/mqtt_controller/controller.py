@@ -7,12 +7,17 @@ import logging
 from decimal import Decimal
 from typing import Protocol
 
+from mqtt_controller.allowance import Allowance
 from mqtt_controller.commands import End, Refused, Start, Total, parse_command
 from mqtt_controller.displays import Display, DisplayError, Lines, PriceFormat, total_lines
 from mqtt_controller.messages import session_payload, told_id, update_payload
 from mqtt_controller.poller import Cycle
 from mqtt_controller.presence import Presence, Snapshot
 from mqtt_controller.session import Session
+
+# So many changes at once, and then so many a second, reach the display: more than anybody reads.
+CHANGES_AT_ONCE = 20
+CHANGES_PER_SECOND = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +66,9 @@ class Controller:
         self._snapshot: Snapshot | None = None
         self._unsent = False
         self._display_works = True
+        self._changes = Allowance(CHANGES_AT_ONCE, CHANGES_PER_SECOND)
+        self._lines: Lines | None = None
+        self._drawn = False
         self._foreign_tags: frozenset[bytes] = frozenset()
         # An LCD keeps what it showed when the program before this one was killed.
         self._show(None)
@@ -112,6 +120,13 @@ class Controller:
         """End the session that may run: display dark, readers idle."""
         if self.active:
             self._end()
+        if not self._drawn:
+            self._draw()
+
+    def refresh(self) -> None:
+        """Bring the display up to date, where it changes too often to show every change; several times a second."""
+        if not self._drawn and self._changes.take():
+            self._draw()
 
     def _start(self) -> None:
         if self.active:
@@ -145,11 +160,17 @@ class Controller:
             self._unsent = not self._updates.send(update_payload(self._basket_id, self._snapshot))
 
     def _show(self, lines: Lines | None) -> None:
+        self._lines = lines
+        self._drawn = False
+        self.refresh()
+
+    def _draw(self) -> None:
+        self._drawn = True
         try:
-            if lines is None:
+            if self._lines is None:
                 self._display.off()
             else:
-                self._display.show(lines)
+                self._display.show(self._lines)
         except DisplayError as error:
             if self._display_works:
                 log.error("Display: %s; the basket goes on without it", error)  # noqa: TRY400 -- no trace: the text says it

@@ -54,7 +54,7 @@ class Link:
         self._mqtt.callbacks.connected = self._count_connection
         # Before connect(), so that the basket listens when it says that it is online.
         self._mqtt.subscribe(settings.availability_topic, self._take_availability, qos=1)
-        self._mqtt.subscribe(settings.command_topic, self._take_command, qos=1)
+        self._mqtt.observe(settings.command_topic, self._take_command, qos=1)
         self._mqtt.observe(settings.birth_topic, self._take_birth, qos=1)
         self._connector = threading.Thread(target=self._connect, name="mqtt-connector")
 
@@ -128,8 +128,15 @@ class Link:
     def _count_connection(self) -> None:
         self._connections += 1
 
-    def _take_command(self, _topic: str, payload: bytes) -> None:
-        self._on_command(payload)
+    def _take_command(self, message: ReceivedMessage) -> None:
+        if message.retain:
+            # It may be of yesterday: a session that begins with it is nobody's.
+            log.warning(
+                "Ignored a retained message on %s, left there by some server; an empty retained message clears it",
+                message.topic,
+            )
+        else:
+            self._on_command(message.payload)
 
     def _take_availability(self, _topic: str, payload: bytes) -> None:
         if payload != ONLINE.encode():

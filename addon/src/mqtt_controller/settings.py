@@ -5,7 +5,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn, override
 
+from communicator.common.exception import ProtocolValidationError
+from communicator.topics import MAXIMUM_BYTES, check_text, check_topic
+from mqtt_controller.commands import LONGEST_ID
 from mqtt_controller.displays import MOST_DECIMALS, WON, PriceFormat
 from mqtt_controller.presence import tag_code
 from mqtt_controller.readers.frames import REGIONS
@@ -82,9 +86,21 @@ class Settings:
         """Return the topic with the retained session."""
         return f"{self.root}/session"
 
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Return every topic below the root."""
+        return self.command_topic, self.update_topic, self.availability_topic, self.session_topic
+
+
+class _Parser(argparse.ArgumentParser):
+    @override
+    def error(self, message: str) -> NoReturn:
+        """Say in one sentence what is wrong; the usage would be a page."""
+        self.exit(2, f"mqtt_controller: {message[:300]}; --help tells all flags\n")
+
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m mqtt_controller",
         description="The smart basket's own program: reads RFID tags, publishes the contents, shows the total.",
         epilog="Flags win over the environment (the names in capitals). "
@@ -152,20 +168,25 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], *, i
     def setting(flag: str | None, variable: str, default: str) -> str:
         return (flag if flag is not None else environment.get(variable, "")).strip() or default
 
-    basket_id = setting(flags.basket_id, "BASKET_ID", "1")
+    basket_id = _basket_id(setting(flags.basket_id, "BASKET_ID", "1"))
+    user = setting(flags.user, "MQTT_USER", "")
     # A password may begin or end with a space.
     password: str = flags.password if flags.password is not None else environment.get("MQTT_PASS", "")
+    _check_login(user, password)
+    root = _root(setting(flags.topic, "MQTT_TOPIC", f"basket/{basket_id}"))
+    birth_topic = setting(flags.birth_topic, "MQTT_BIRTH_TOPIC", "homeassistant/status")
+    _check_birth_topic(birth_topic, root)
     reader: str = flags.reader or _usual_reader(flags.script, flags.serial_port, in_terminal=in_terminal)
     if (reader == "script") != (flags.script is not None):
         raise SettingsError("--reader script and --script FILE go together")
     return Settings(
-        host=setting(flags.host, "MQTT_HOST", "localhost"),
+        host=_host(setting(flags.host, "MQTT_HOST", "localhost")),
         port=_whole("MQTT_PORT or --port", setting(flags.port, "MQTT_PORT", "1883"), 1, 65535),
-        root=_root(setting(flags.topic, "MQTT_TOPIC", f"basket/{basket_id}")),
-        user=setting(flags.user, "MQTT_USER", "") or None,
+        root=root,
+        user=user or None,
         password=password or None,
         basket_id=basket_id,
-        birth_topic=setting(flags.birth_topic, "MQTT_BIRTH_TOPIC", "homeassistant/status"),
+        birth_topic=birth_topic,
         reader=reader,
         display=flags.display,
         script=flags.script,
@@ -175,7 +196,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], *, i
         serial=SerialSettings(
             tuple(flags.serial_port or ["/dev/ttyUSB0"]), flags.region, _within("--power", flags.power, 0, 33, "dBm")
         ),
-        lcd=LcdSettings(flags.lcd_expander, _address(flags.lcd_address), flags.lcd_bus, flags.lcd_charmap),
+        lcd=LcdSettings(flags.lcd_expander, _address(flags.lcd_address), _bus(flags.lcd_bus), flags.lcd_charmap),
         price_format=PriceFormat(
             _currency(setting(flags.currency, "DISPLAY_CURRENCY", WON)),
             _whole(
@@ -215,13 +236,67 @@ def _currency(text: str) -> str:
     return text
 
 
+def _basket_id(text: str) -> str:
+    try:
+        check_text("basket id", text)
+    except ProtocolValidationError as error:
+        raise SettingsError(f"BASKET_ID or --basket-id: {error}") from error
+    if len(text) > LONGEST_ID:
+        raise SettingsError(f"BASKET_ID or --basket-id has {len(text)} characters: expected {LONGEST_ID} at most")
+    return text
+
+
+def _host(text: str) -> str:
+    try:
+        # Python's look-up of names refuses by UnicodeError what can be no name.
+        text.encode("idna")
+        check_text("host", text)
+    except (ProtocolValidationError, UnicodeError):
+        raise SettingsError(f"MQTT_HOST or --host is {text[:80]!a}: expected a name or an address") from None
+    return text
+
+
+def _check_login(user: str, password: str) -> None:
+    try:
+        check_text("user name", user)
+    except ProtocolValidationError as error:
+        raise SettingsError(f"MQTT_USER or --user: {error}") from error
+    if password and not user:
+        raise SettingsError("MQTT_PASS or --password is set without MQTT_USER or --user: a password needs a user name")
+    # The error of an encoder holds what it could not encode.
+    if not _is_utf_8(password) or len(password.encode()) > MAXIMUM_BYTES:
+        raise SettingsError(f"MQTT_PASS or --password is not UTF-8, or longer than {MAXIMUM_BYTES} bytes")
+
+
+def _is_utf_8(text: str) -> bool:
+    # What is not UTF-8 in the environment reaches a program as lone surrogates.
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _root(text: str) -> str:
     root = text.rstrip("/")
-    if not root or "+" in root or "#" in root or "\0" in root or root.startswith("$"):
+    try:
+        check_topic(root)
+        for topic in Settings(root=root).topics:
+            check_topic(topic)
+    except ProtocolValidationError as error:
         raise SettingsError(
-            f"MQTT_TOPIC or --topic is {text!r}: expected a topic without wildcards, for example basket/1"
-        )
+            f"MQTT_TOPIC or --topic is {text[:80]!a}: expected a topic without wildcards, such as basket/1 ({error})"
+        ) from error
+    if root.startswith("$"):
+        raise SettingsError(f"MQTT_TOPIC or --topic is {text[:80]!a}: topics with $ are the broker's own")
     return root
+
+
+def _check_birth_topic(topic: str, root: str) -> None:
+    try:
+        check_topic(topic)
+    except ProtocolValidationError as error:
+        raise SettingsError(f"MQTT_BIRTH_TOPIC or --birth-topic: {error}") from error
+    if topic in Settings(root=root).topics:
+        raise SettingsError(
+            f"MQTT_BIRTH_TOPIC or --birth-topic is {topic[:80]!a}, which is a topic of the basket itself"
+        )
 
 
 def _products(text: str | None) -> tuple[str, ...]:
@@ -238,6 +313,10 @@ def _products(text: str | None) -> tuple[str, ...]:
     if not products:
         raise SettingsError("--products names no product")
     return products
+
+
+def _bus(number: int) -> int:
+    return int(_within("--lcd-bus", number, 0, 255, "as a bus"))
 
 
 def _address(text: str) -> int:

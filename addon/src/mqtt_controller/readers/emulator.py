@@ -7,8 +7,8 @@ Standard input takes `add CODE [COUNT]`, `remove CODE [COUNT]` and `clear`, one 
 """
 
 import argparse
-import binascii
 import contextlib
+import errno
 import os
 import select
 import sys
@@ -27,6 +27,7 @@ from mqtt_controller.readers.frames import (
     FrameParser,
     FrameType,
     TagNotice,
+    tag_crc,
 )
 from mqtt_controller.readers.simulated import SIMULATED_RSSI, ScriptError, SimulatedBasket, parse_change
 
@@ -38,11 +39,6 @@ MOST_POWER = 3300
 POWER_LENGTH = 2
 POLL_MANY_LENGTH = 3
 POLLS = bytes((CommandCode.POLL_ONCE,))
-
-
-def tag_crc(protocol_control: int, epc: bytes) -> int:
-    """Return the CRC-16 that a tag keeps over PC and EPC (ISO/IEC 18000-63, annex F)."""
-    return binascii.crc_hqx(protocol_control.to_bytes(2, "big") + epc, 0xFFFF) ^ 0xFFFF
 
 
 class ReaderEmulator:
@@ -81,14 +77,24 @@ class ReaderEmulator:
         return self._rounds > 0
 
     def plug_in(self) -> None:
-        """Make the device and answer on it."""
+        """Make the device and answer on it.
+
+        Raises:
+            OSError: the link cannot be made, or its place is taken by something that no emulator left there.
+        """
         self._host, self._device = os.openpty()
         # Without it the terminal would translate and echo bytes.
         tty.setraw(self._device)
         self._path = os.ttyname(self._device)
         if self._link is not None:
-            self._link.unlink(missing_ok=True)
-            self._link.symlink_to(self._path)
+            try:
+                self._unlink()
+                self._link.symlink_to(self._path)
+            except OSError:
+                os.close(self._host)
+                os.close(self._device)
+                self._host = self._device = None
+                raise
         self._rounds = 0
         self._wake_read, self._wake_write = os.pipe()
         self._thread = threading.Thread(target=self._run, args=(self._host,), name="reader-emulator")
@@ -104,8 +110,16 @@ class ReaderEmulator:
         for descriptor in (self._host, self._device, self._wake_read, self._wake_write):
             os.close(descriptor)
         self._host = self._device = None
-        if self._link is not None:
-            self._link.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # somebody else has taken the link's place
+            self._unlink()
+
+    def _unlink(self) -> None:
+        """Remove the link, also the one of an emulator that was killed, and nothing else."""
+        if self._link is None or not os.path.lexists(self._link):
+            return
+        if not self._link.is_symlink() or self._link.readlink().parent != Path(self._path).parent:
+            raise FileExistsError(errno.EEXIST, "it exists, and is no emulator's link", str(self._link))
+        self._link.unlink()
 
     def __enter__(self) -> Self:
         """Plug it in."""
@@ -182,6 +196,18 @@ class ReaderEmulator:
         self.send(Frame(FrameType.RESPONSE, CommandCode.ERROR, bytes((code,))).encode())
 
 
+def _change_as_told(basket: SimulatedBasket, path: str) -> None:
+    sys.stdout.write(f"{path}\n")
+    sys.stdout.flush()
+    for line in sys.stdin:
+        try:
+            change = parse_change(line.split())
+        except ScriptError as error:
+            sys.stderr.write(f"{error}\n")
+        else:
+            change.apply(basket)
+
+
 def main(arguments: Iterable[str] | None = None) -> int:
     """Run one emulator until standard input ends or Ctrl-C."""
     parser = argparse.ArgumentParser(
@@ -193,18 +219,16 @@ def main(arguments: Iterable[str] | None = None) -> int:
     parser.add_argument("products", nargs="*", metavar="CODE", help="product codes in reach from the beginning")
     options = parser.parse_args(None if arguments is None else list(arguments))
     emulator = ReaderEmulator(link=options.link)
-    for code in options.products:
-        emulator.basket.add(code)
-    with emulator, contextlib.suppress(KeyboardInterrupt):
-        sys.stdout.write(f"{emulator.path}\n")
-        sys.stdout.flush()
-        for line in sys.stdin:
-            try:
-                change = parse_change(line.split())
-            except ScriptError as error:
-                sys.stderr.write(f"{error}\n")
-            else:
-                change.apply(emulator.basket)
+    with contextlib.ExitStack() as stack:
+        try:
+            for code in options.products:
+                emulator.basket.add(code)
+            stack.enter_context(emulator)
+        except (OSError, ValueError) as error:
+            sys.stderr.write(f"emulator: {error}\n")
+            return 2
+        stack.enter_context(contextlib.suppress(KeyboardInterrupt))
+        _change_as_told(emulator.basket, emulator.path)
     return 0
 
 

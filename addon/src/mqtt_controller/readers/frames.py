@@ -6,6 +6,7 @@ The checksum is the low byte of the sum from the type to the last parameter. A f
 BB too, also occur inside. Source: the modules' user protocol manual.
 """
 
+import binascii
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -66,6 +67,11 @@ class Frame:
         return bytes((HEADER,)) + body + bytes((sum(body) & 0xFF, END))
 
 
+def tag_crc(protocol_control: int, epc: bytes) -> int:
+    """Return the CRC-16 that a tag keeps over PC and EPC (ISO/IEC 18000-63, annex F)."""
+    return binascii.crc_hqx(protocol_control.to_bytes(2, "big") + epc, 0xFFFF) ^ 0xFFFF
+
+
 @dataclass(frozen=True, slots=True)
 class TagNotice:
     """A tag that answered a poll: RSSI in dBm, protocol control word, EPC, and the tag's own CRC-16."""
@@ -74,6 +80,11 @@ class TagNotice:
     protocol_control: int
     epc: bytes
     crc: int
+
+    @property
+    def intact(self) -> bool:
+        """Tell whether PC and EPC are as the tag sent them: a frame's own checksum misses one error in 256."""
+        return self.crc == tag_crc(self.protocol_control, self.epc)
 
     def frame(self) -> Frame:
         """Return the notice as a frame."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import logging
 import math
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -21,6 +22,8 @@ from mqtt_controller.readers.frames import (
 
 if TYPE_CHECKING:
     import serial
+
+log = logging.getLogger(__name__)
 
 BAUD_RATE = 115200
 ANSWER_SECONDS = 0.5
@@ -89,8 +92,12 @@ class SerialReader:
 
         def collect(frame: Frame) -> None:
             notice = tag_notice(frame)
-            if notice is not None:
+            if notice is None:
+                return
+            if notice.intact:
                 sightings.append(Sighting(notice.epc, notice.rssi))
+            else:
+                log.warning("RFID reader %s: a tag's answer fails its CRC and is not counted", self._port)
 
         with self._errors():
             self._write(CommandCode.POLL_MANY, bytes((CommandCode.POLL_ONCE,)) + self._rounds.to_bytes(2, "big"))
