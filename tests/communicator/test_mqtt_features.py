@@ -379,6 +379,16 @@ def test_every_route_of_a_message_may_ask_how_it_was_sent(client: MQTTProtocol) 
     assert others == [(identifier, duplicate)] * 2
 
 
+@pytest.mark.parametrize("qos", [0, 1])
+def test_a_route_may_ask_whether_its_message_was_kept_by_the_broker(client: MQTTProtocol, qos: int) -> None:
+    came = Collected[tuple[bytes, bool]]()
+    client.publish("a", "kept", 1, retain=True)
+    client.route("a", lambda _topic, payload, _delivery: came.add((payload, client.is_retained())), qos)
+    came.wait(1)
+    client.publish("a", "new", qos, retain=True)
+    assert came.wait(2) == [(b"kept", True), (b"new", False)]
+
+
 @pytest.mark.parametrize("topic", ["", "a/+", "a/#", "a\0b", "a" * 65_536, "\ud800"])
 def test_an_impossible_topic_is_refused(make_client: MakeClient, topic: str) -> None:
     with pytest.raises(ProtocolValidationError):

@@ -35,6 +35,7 @@ class Dispatcher:
         self._counters = counters
         self._tell_broker = acknowledge
         self._unhandled = unhandled
+        self._command = 0  # of the message that is being handled
         self._repeated = range(0)  # the deliveries of the last message that was marked as sent before
 
     def recipients(self, topic_bytes: bytes, identifiers: Sequence[int] | bytes = ()) -> Recipients:
@@ -85,6 +86,7 @@ class Dispatcher:
     ) -> None:
         """Call everybody who wants a message, and see to its acknowledgement; `command` is its PUBLISH's first byte."""
         self._counters.received += 1
+        self._command = command
         topic = recipients.topic
         routes = recipients.routes
         qos = (command & QOS_BITS) >> 1
@@ -141,6 +143,10 @@ class Dispatcher:
         with self._lock:
             identifier = self.deliveries.identifier_of_last(delivery)
         return int.from_bytes(identifier), delivery in self._repeated
+
+    def is_retained(self) -> bool:
+        """Tell whether the message that is being handled is one that the broker has kept."""
+        return bool(self._command & RETAIN)
 
     def failed(self, topic: str, error: Exception) -> None:
         """Count and log what a handler raised."""

@@ -415,6 +415,13 @@ class MQTTProtocol(PubSubProtocol):
         """
         return self._session.dispatcher.transmission(delivery)
 
+    def is_retained(self) -> bool:
+        """Tell whether the message that a handler of `route` is handling is one that the broker has kept.
+
+        The broker marks so what it sends because of a subscription, and not what is published while there is one.
+        """
+        return self._session.dispatcher.is_retained()
+
     def before_write(self, action: Callable[[], None]) -> None:
         """Call `action` once in the network loop, after all packets of this read were handled and before it writes.
 
