@@ -69,7 +69,8 @@ class Observer:
             self.late.append(time.perf_counter() - wanted)
 
 
-async def _add_entry(hass: HomeAssistant, domain: str, data: dict[str, Any], options: dict[str, Any]) -> None:
+async def add_entry(hass: HomeAssistant, domain: str, data: dict[str, Any], options: dict[str, Any]) -> None:
+    """Set up an integration without its form."""
     entry = ConfigEntry(
         data=data,
         discovery_keys=MappingProxyType({}),
@@ -100,13 +101,13 @@ async def _observe(directory: str, port: int, reader_of_messages: str, sites: in
         raise RuntimeError("Home Assistant was not set up")
     logging.getLogger().setLevel(logging.WARNING)
     await hass.async_start()
-    await _add_entry(hass, "mqtt", {"broker": "127.0.0.1", "port": port, "protocol": "5"}, {"discovery": False})
+    await add_entry(hass, "mqtt", {"broker": "127.0.0.1", "port": port, "protocol": "5"}, {"discovery": False})
     if reader_of_messages == "floor":
         await mqtt.async_subscribe(hass, "floor/+/update", _ignore, encoding=None)
     if reader_of_messages == "integration":
         for number in range(sites):
             roots = [f"basket{number or ''}/+"]
-            await _add_entry(
+            await add_entry(
                 hass,
                 "iot_data_bridge",
                 {"basket_roots": roots, "printers": False, "bridge_id": ""},
