@@ -17,7 +17,9 @@ from .hub import Hub, SiteConfigEntry
 from .migration import separate_bridged_keys
 from .repairs import price_list_issue_id
 from .services import async_setup_services
+from .settings import topics_of
 from .storage import async_remove_storage, async_remove_stored_devices
+from .subscriptions import SiteSubscriptions, end_kept_subscriptions, kept_subscriptions
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
@@ -41,22 +43,35 @@ async def async_setup_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> bool
     """Set up a site: platforms first, then the hub lets messages in."""
     if not await mqtt.async_wait_for_mqtt_client(hass):
         raise ConfigEntryNotReady(translation_domain=DOMAIN, translation_key="mqtt_unavailable")
-    hub = Hub(hass, entry)
-    # Called in reverse order.
-    entry.async_on_unload(hub.database.async_close)
-    entry.async_on_unload(hub.stop)
+    subscriptions = SiteSubscriptions(hass, topics_of(entry))
+    await subscriptions.async_open(kept_subscriptions(hass, entry.entry_id))
     try:
+        hub = Hub(hass, entry, subscriptions)
+        # Called in reverse order.
+        entry.async_on_unload(hub.database.async_close)
+        entry.async_on_unload(hub.stop)
         await hub.async_load()
+        entry.runtime_data = hub
+        await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     except HomeAssistantError as error:
+        subscriptions.close()
         raise ConfigEntryNotReady(
             translation_domain=DOMAIN,
             translation_key=error.translation_key,
             translation_placeholders=error.translation_placeholders,
         ) from error
-    entry.runtime_data = hub
-    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
-    await hub.async_start()
+    except BaseException:
+        subscriptions.close()
+        raise
+    entry.async_on_unload(entry.add_update_listener(_async_on_update))
+    hub.start()
     return True
+
+
+async def _async_on_update(hass: HomeAssistant, entry: SiteConfigEntry) -> None:
+    """Apply changed options and titles at once; topics and currency need a reload."""
+    if not entry.runtime_data.apply(entry):
+        hass.config_entries.async_schedule_reload(entry.entry_id)
 
 
 async def async_migrate_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> bool:
@@ -72,17 +87,22 @@ async def async_migrate_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> bo
 async def async_unload_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> bool:
     """Unload a site, hub first, and store the last state of its devices."""
     hub = entry.runtime_data
-    # A message that came while platforms unload would build entities that are never unloaded.
+    # A message that came while platforms unload would build entities that are never unloaded: it is held.
     hub.stop()
     if not await hass.config_entries.async_unload_platforms(entry, PLATFORMS):
-        await hub.async_start()
+        hub.start()
         return False
     await hub.async_save()
+    if entry.disabled_by is None and not hass.is_stopping:
+        hub.subscriptions.keep_for_reload(entry.entry_id)
+    else:
+        hub.subscriptions.close()
     return True
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> None:
     """Delete the stored data of a removed site."""
+    end_kept_subscriptions(hass, entry.entry_id)
     await async_remove_storage(hass, entry.entry_id)
     ir.async_delete_issue(hass, DOMAIN, price_list_issue_id(entry.entry_id))
     delete_damaged_database_issue(hass, entry.entry_id)

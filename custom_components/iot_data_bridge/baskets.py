@@ -115,6 +115,17 @@ class Baskets(DeviceCollection):
                 self._commander.queue_total(device)
 
     @callback
+    def apply(self, settings: SiteSettings) -> None:
+        """Apply changed options."""
+        begun = settings.rules.running_total and not self._running_total
+        self._settings = settings
+        self._running_total = settings.rules.running_total
+        for device in self.by_root.values():
+            device.basket.rules = settings.rules
+        if begun:
+            self.catch_up()
+
+    @callback
     def forget_amounts(self) -> None:
         """Drop budgets and shown totals, which are of another currency than the site's."""
         for device in self.by_root.values():

@@ -1,7 +1,6 @@
 """Commands to baskets: QoS 1, not retained, with a message expiry."""
 
 import asyncio
-from contextlib import suppress
 from decimal import Decimal
 
 from homeassistant.components import mqtt
@@ -12,9 +11,7 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from .const import DOMAIN, LOGGER
 from .devices.basket_messages import LARGEST_TOTAL, CommandKind, encode_end, encode_start, encode_total
 from .field_devices import BasketDevice
-
-# Commands are sent after this time even where the broker refuses the subscription.
-SUBSCRIBE_SECONDS = 5.0
+from .subscriptions import SiteSubscriptions
 
 
 class BasketCommander:
@@ -24,36 +21,33 @@ class BasketCommander:
     command topics stand is never received, and the session's state would stay wrong. So commands wait for them.
     """
 
-    def __init__(self, hass: HomeAssistant, entry: ConfigEntry, expiry: int) -> None:
+    def __init__(self, hass: HomeAssistant, entry: ConfigEntry, subscriptions: SiteSubscriptions, expiry: int) -> None:
         self._hass = hass
+        self._subscriptions = subscriptions
+        self._stopped = True
         self._entry = entry
         self._expiry: int | None = expiry
         self._queued_totals: dict[str, BasketDevice] = {}
         self._sending: asyncio.Task[None] | None = None
-        self._filters: frozenset[str] = frozenset()
-        self._unconfirmed: set[str] = set()
-        self._subscribed = asyncio.Event()
-        self._subscribed.set()
 
     @callback
-    def require_subscription(self, topic_filter: str) -> None:
-        """Delay commands until this subscription to command topics is confirmed."""
-        self._filters |= {topic_filter}
-        self._unconfirmed.add(topic_filter)
-        self._subscribed.clear()
+    def start(self) -> None:
+        """Send commands from now on."""
+        self._stopped = False
 
     @callback
-    def confirm_subscription(self, topic_filter: str) -> None:
-        """Note the SUBACK of a subscription."""
-        self._unconfirmed.discard(topic_filter)
-        if not self._unconfirmed:
-            self._subscribed.set()
+    def stop(self) -> None:
+        """Send no more commands, neither queued nor begun ones."""
+        self._stopped = True
+        self._queued_totals.clear()
+        if self._sending is not None:
+            self._sending.cancel()
 
     @callback
-    def on_disconnect(self) -> None:
-        """Delay commands until every subscription is confirmed again."""
-        for topic_filter in self._filters:
-            self.require_subscription(topic_filter)
+    def set_expiry(self, expiry: int) -> None:
+        """Change the message expiry, in seconds."""
+        if self._expiry is not None:
+            self._expiry = expiry
 
     async def async_start(self, device: BasketDevice) -> None:
         """Begin a session.
@@ -85,7 +79,7 @@ class BasketCommander:
     @callback
     def queue_total(self, device: BasketDevice) -> None:
         """Send the total soon; several changes before that make one command."""
-        if device.basket.total is None:
+        if self._stopped or device.basket.total is None:
             return
         self._queued_totals[device.key] = device
         if self._sending is None:
@@ -115,9 +109,13 @@ class BasketCommander:
 
     async def _async_publish(self, device: BasketDevice, kind: CommandKind, payload: str) -> None:
         topic = f"{device.basket.root}/status"
-        if not self._subscribed.is_set() and mqtt.is_connected(self._hass):
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._subscribed.wait(), SUBSCRIBE_SECONDS)
+        await self._subscriptions.async_wait_confirmed()
+        if self._stopped:
+            raise HomeAssistantError(
+                translation_domain=DOMAIN,
+                translation_key="site_reloading",
+                translation_placeholders={"basket": device.basket.root},
+            )
         if not mqtt.is_connected(self._hass):
             # The client would report a failure and yet keep the command, to send it whenever the broker is back.
             raise _publish_failed(device, kind, "no connection to the MQTT broker")

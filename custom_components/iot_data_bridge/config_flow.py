@@ -87,7 +87,7 @@ class SiteConfigFlow(ConfigFlow, domain=DOMAIN):
             if not errors:
                 # A bridge that the site gives up can be found again.
                 unique_id = entry.unique_id if entry.unique_id == topics.bridge_id else None
-                return self.async_update_reload_and_abort(entry, unique_id=unique_id, data=_data(topics))
+                return self.async_update_and_abort(entry, unique_id=unique_id, data=_data(topics))
         return self._topics_form("reconfigure", user_input or _data(topics_of(entry)), errors, placeholders)
 
     @override

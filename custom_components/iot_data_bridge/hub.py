@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from functools import partial
 
 from homeassistant.components import mqtt
 from homeassistant.components.mqtt import ReceiveMessage
@@ -37,6 +36,7 @@ from .refusals import Refusals
 from .repairs import PriceListIssue
 from .settings import SiteSettings
 from .storage import StoredSite, site_store
+from .subscriptions import SiteSubscriptions
 
 type SiteConfigEntry = ConfigEntry[Hub]
 type BuildEntities = Callable[[FieldDevice], Iterable[Entity]]
@@ -48,7 +48,7 @@ CLOCK_INTERVAL = timedelta(seconds=5)
 class Hub:
     """The devices of one site. Platforms are added first; then `async_start` lets messages in."""
 
-    def __init__(self, hass: HomeAssistant, entry: SiteConfigEntry) -> None:
+    def __init__(self, hass: HomeAssistant, entry: SiteConfigEntry, subscriptions: SiteSubscriptions) -> None:
         self.hass = hass
         self.entry_id = entry.entry_id
         self.settings = SiteSettings.of(hass, entry)
@@ -61,7 +61,9 @@ class Hub:
         self._entities = EntityBudget(hass, entry)
         self._platforms: list[tuple[Platform, AddConfigEntryEntitiesCallback, BuildEntities]] = []
         self._store = site_store(hass, entry.entry_id)
-        self._running: list[CALLBACK_TYPE] = []
+        self.subscriptions = subscriptions
+        self._timers: list[CALLBACK_TYPE] = []
+        self._stopped = True
         self._save_waits = False
 
         info = dr.DeviceInfo(name=entry.title, model="Site", entry_type=dr.DeviceEntryType.SERVICE)
@@ -69,7 +71,7 @@ class Hub:
         self.site.connected = self.connected
         self.site_device_id = self.register(self.site)
         self.prices = PriceList(self.settings.currency)
-        self.commander = BasketCommander(hass, entry, self.settings.command_expiry)
+        self.commander = BasketCommander(hass, entry, subscriptions, self.settings.command_expiry)
         issue = PriceListIssue(hass, entry)
         self.baskets = Baskets(
             self, settings=self.settings, prices=self.prices, commander=self.commander, site=self.site, issue=issue
@@ -104,10 +106,13 @@ class Hub:
                 [item for item in stored["bridges"] if self._reads(bridge_key(str(item["bridge_id"])))]
             )
 
-    async def async_start(self) -> None:
-        """Subscribe and start the timers; may be called again after `stop`."""
+    @callback
+    def start(self) -> None:
+        """Take the messages that were held and those to come, until `stop`; may be called again after it."""
+        self._stopped = False
+        self.commander.start()
         self.baskets.summarise()
-        self._running += [
+        self._timers += [
             mqtt.async_subscribe_connection_status(self.hass, self._on_connection),
             async_track_time_interval(self.hass, self._on_clock, CLOCK_INTERVAL),
         ]
@@ -115,25 +120,37 @@ class Hub:
         # The connection may have changed while storage was read and platforms were set up.
         if (connected := mqtt.is_connected(self.hass)) != self.connected:
             self._on_connection(connected)
-        for topic_filter, channel in self.settings.topics.filters().items():
-            if channel is Channel.BASKET_COMMAND:
-                self.commander.require_subscription(topic_filter)
-                confirmed = partial(self.commander.confirm_subscription, topic_filter)
-                self._running.append(mqtt.async_on_subscribe_done(self.hass, topic_filter, 1, confirmed))
-            # Bytes: payloads that are no UTF-8 are counted here, not dropped by the MQTT integration.
-            self._running.append(
-                await mqtt.async_subscribe(self.hass, topic_filter, partial(self.dispatch, channel), 1, encoding=None)
-            )
+        self.subscriptions.deliver_to(self.dispatch)
         if self.connected:
             self.baskets.catch_up()
 
     @callback
     def stop(self) -> None:
-        """Unsubscribe and cancel the timers; a second call does nothing."""
-        while self._running:
-            self._running.pop()()
+        """Take no more messages, send none, and cancel the timers; a second call does nothing."""
+        if self._stopped:
+            return
+        self.subscriptions.hold()
         self.limiter.stop()
+        self._stopped = True
+        while self._timers:
+            self._timers.pop()()
+        self.commander.stop()
         self.baskets.stop()
+
+    @callback
+    def apply(self, entry: SiteConfigEntry) -> bool:
+        """Apply changed settings and a changed title; False when they need the site to be set up anew."""
+        settings = SiteSettings.of(self.hass, entry)
+        if (settings.topics, settings.currency) != (self.settings.topics, self.settings.currency):
+            return False
+        if self.site.info.get("name") != entry.title:
+            self.site.info["name"] = entry.title
+            self.register(self.site)
+        self.settings = settings
+        self._admission.until = settings.accept_until
+        self.commander.set_expiry(settings.command_expiry)
+        self.baskets.apply(settings)
+        return True
 
     async def async_save(self) -> None:
         """Store the site's state now."""
@@ -187,6 +204,8 @@ class Hub:
     @callback
     def dispatch(self, channel: Channel, message: ReceiveMessage) -> None:
         """Let a handler take a message, now or when the rate of its topic allows."""
+        if self._stopped:
+            return
         if channel is Channel.BASKET_COMMAND:
             # The basket sent its update before the command.
             self.limiter.release(update_topic_of(message.topic))
@@ -204,6 +223,8 @@ class Hub:
 
     def save_soon(self) -> None:
         """Store the site's state within `SAVE_SECONDS`."""
+        if self._stopped:
+            return
         # A second delayed save restarts the delay: a steady stream of messages would postpone it for ever.
         if not self._save_waits:
             self._save_waits = True
@@ -224,8 +245,6 @@ class Hub:
         """Make all entities unavailable without the broker, and available with their last values after it is back."""
         self.connected = connected
         self.subscribed_since = dt_util.utcnow() if connected else None
-        if not connected:
-            self.commander.on_disconnect()
         self.site.set_connected(connected)
         for collection in self._collections:
             collection.set_connected(connected)

@@ -7,7 +7,7 @@ from typing import Any
 
 import voluptuous as vol
 from homeassistant.components.file_upload import process_uploaded_file
-from homeassistant.config_entries import ConfigEntryState, ConfigFlowResult, OptionsFlowWithReload
+from homeassistant.config_entries import ConfigEntryState, ConfigFlowResult, OptionsFlow
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.selector import (
     BooleanSelector,
@@ -56,7 +56,7 @@ IMPORT_SCHEMA = vol.Schema(
 )
 
 
-class SiteOptionsFlow(OptionsFlowWithReload):
+class SiteOptionsFlow(OptionsFlow):
     """A menu: settings, or a price list with a look at what it changes."""
 
     def __init__(self) -> None:

@@ -60,7 +60,7 @@ def device_id(hass: HomeAssistant, name: str) -> str:
 async def test_a_command_waits_until_we_can_hear_it(
     hass: HomeAssistant, site: MockConfigEntry, mqtt_mock: MqttMockHAClient
 ) -> None:
-    site.runtime_data.commander.on_disconnect()
+    site.runtime_data.subscriptions._on_connection(False)
     starting = hass.async_create_task(act(hass, "start", device_id=device_id(hass, "Basket 1")), eager_start=True)
     await asyncio.sleep(0)
     assert sent(mqtt_mock) == []
