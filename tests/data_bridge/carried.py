@@ -28,16 +28,17 @@ class Carried:
             lambda letter, _: self.details.append(letter.detail),
             LimitedLog(lambda *_: None),
         )
+        self.pipeline.start()
 
     def topic(self, payload: bytes, topic: str = "in") -> Carried:
         """Take a message of a topic rule."""
-        self.pipeline.input.receive_topic(topic, payload, 0)
+        self._connection.deliver(topic, payload)
         return self
 
     def envelope(self, value: bytes) -> Carried:
         """Take an envelope whose VALUE is this JSON."""
         payload = b'{"header":{},"payload":{"Equip.Tag":"t","Message.ID":"m","VALUE":%b}}' % value
-        self.pipeline.input.receive_envelope("iot/ingress", payload, 0)
+        self._connection.deliver("iot/ingress", payload)
         return self
 
     @property

@@ -1,11 +1,12 @@
 """A connection whose broker is the test itself: it sees every publish and decides about every acknowledgement."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from communicator.protocols.mqtt.mqtt_protocol import MQTTProtocol, PreparedPublish
-from data_bridge.pipeline.connection import MessageHandler
+from communicator.protocols.mqtt.subscriptions import Subscriptions
+from data_bridge.pipeline.connection import MessageHandler, RoutingTable
 
 
 @dataclass(slots=True)
@@ -36,12 +37,30 @@ class ScriptedConnection:
     refuse: bool = False
     answer_at_once: int | None = None
     largest: int | None = None
+    _subscriptions: Subscriptions = field(default_factory=Subscriptions)
+    _handlers: dict[str, Sequence[MessageHandler]] = field(default_factory=dict)
     _protocol: MQTTProtocol = field(default_factory=lambda: MQTTProtocol(broker_address="nowhere"))
 
     def route(self, topic_filter: str, handler: MessageHandler, qos: int = 1) -> None:
         del qos
         self.routes[topic_filter] = handler
         self.asked.append(("subscribe", topic_filter))
+
+    def route_topics(self, table: RoutingTable) -> None:
+        asked, ended = self._subscriptions.route(table)
+        self.asked += [("subscribe", each.topic_filter) for each in asked]
+        self.asked += [("unsubscribe", each) for each in ended]
+        self._handlers = {}
+
+    def deliver(self, topic: str, payload: bytes, delivery: int = 0) -> None:
+        """Give a message that came by the routing table to its handlers."""
+        if topic not in self._handlers:
+            found = self._subscriptions.match(topic)
+            self._handlers[topic] = found.make_handlers(topic, found.routed)
+        handlers = self._handlers[topic]
+        assert handlers, f"nothing is subscribed that matches {topic}"
+        for handler in handlers:
+            handler(topic, payload, delivery)
 
     def unsubscribe(self, topic: str) -> bool:
         self.asked.append(("unsubscribe", topic))

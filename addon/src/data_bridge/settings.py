@@ -4,7 +4,6 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self, override
@@ -24,7 +23,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from communicator.topics import TopicTrie, check_filter, check_topic, overlaps, wildcards
+from communicator.topics import check_filter, check_topic, overlaps, wildcards
 from data_bridge.catalog.files import DEFAULT_EGRESS_TOPIC, CatalogFiles, SettingsText
 from data_bridge.catalog.model import TOPIC_PLACES
 from data_bridge.catalog.text_templates import prepare_template
@@ -161,18 +160,6 @@ class IngressSettings(_Section):
     ] = ("iot/ingress",)
     qos: Annotated[int, Field(ge=0, le=1)] = 1
     maximum_bytes: Count = 1024 * 1024
-
-    @cached_property
-    def filters(self) -> TopicTrie[str]:
-        """Return the topics, ready to be matched."""
-        filters: TopicTrie[str] = TopicTrie()
-        for each in self.topics:
-            filters.add(each, each)
-        return filters
-
-    def carries(self, topic: str) -> bool:
-        """Tell whether the messages of a topic are envelopes."""
-        return bool(self.filters.match(topic))
 
 
 class EgressSettings(_Section):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from data_bridge.dead_letters.letter import Undelivered
+from data_bridge.dead_letters.letter import Origin, OriginKind, Undelivered
 from data_bridge.dead_letters.store import DeadLetterStore
 from data_bridge.dead_letters.writer import DeadLetterWriter
 from data_bridge.logs import get_logger
@@ -88,11 +88,13 @@ def test_a_file_of_the_first_version_is_taken_over(path: Path) -> None:
     store.add([LETTER])
     store.close()
     database = sqlite3.connect(path)
-    database.execute("ALTER TABLE dead_letters DROP COLUMN cut")
+    for column in ("cut", "origin"):
+        database.execute(f"ALTER TABLE dead_letters DROP COLUMN {column}")
     database.close()
     again = DeadLetterStore(path, 10, MEBIBYTE)
-    again.add([replace(LETTER, cut=5)])
-    assert [each.letter.cut for each in again.find_all()] == [0, 5]
+    origin = Origin(OriginKind.TOPIC, ("a/+", "$share/g/b"), 'x."y"')
+    again.add([replace(LETTER, cut=5, origin=origin)])
+    assert [(each.letter.cut, each.letter.origin) for each in again.find_all()] == [(0, Origin()), (5, origin)]
     again.close()
 
 

@@ -123,8 +123,9 @@ async def test_identities_that_the_disk_does_not_take_keep_no_reading_from_being
     catalog = load(CatalogFiles(tmp_path / "m.yaml", tmp_path / "d.yaml"))
     pipeline = Pipeline(connection, settings, catalog, lambda *_: None, LimitedLog(lambda *_: None))
     pipeline.open()
+    pipeline.start()
     pipeline.deduplication.unwritten.append("\ud800")  # as little to be written as on a full disk
-    pipeline.input.receive_topic("a", b"5", 7)
+    connection.deliver("a", b"5", 7)
     async with asyncio.timeout(10):
         while not connection.acknowledged:  # noqa: ASYNC110 -- it has no event
             await asyncio.sleep(0.001)

@@ -23,6 +23,7 @@ from data_bridge.dead_letters.store import DeadLetterStore
 from data_bridge.logs import configure_logging
 from data_bridge.pipeline.explain import Skipped, explain
 from data_bridge.pipeline.resolver import compile_catalog
+from data_bridge.pipeline.ways import Ways
 from data_bridge.runtime.bridge import Bridge
 from data_bridge.runtime.commands import describe_letter
 from data_bridge.runtime.health import read_health
@@ -162,13 +163,9 @@ def _try(settings: Settings, given: argparse.Namespace) -> int:
 
     payload = sys.stdin.buffer.read() if given.message == "-" else given.message.encode()
     topic = given.topic or settings.ingress.topics[0]
-    steps = explain(
-        compile_catalog(catalog, prepare, {}),
-        topic,
-        payload,
-        ingress=settings.ingress.carries(topic),
-        maximum_bytes=settings.ingress.maximum_bytes,
-    )
+    ingress = dict.fromkeys(settings.ingress.topics, settings.ingress.qos)
+    ways = Ways(compile_catalog(catalog, prepare, {}), ingress, lambda _topic, _matches: (), by_key=False)
+    steps = explain(ways.of_topic(topic), topic, payload, maximum_bytes=settings.ingress.maximum_bytes)
     for step in steps:
         print(f"{type(step).__name__:15} {orjson.dumps(step).decode()}")
     return FINDING if any(isinstance(step, Skipped) for step in steps) else OK

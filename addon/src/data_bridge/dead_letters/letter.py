@@ -2,9 +2,30 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from data_bridge.near_misses import did_you_mean
 from data_bridge.reasons import Reason
+
+
+class OriginKind(StrEnum):
+    """How an input was read."""
+
+    UNKNOWN = ""  # stored by a version that did not note it; a delivery
+    ENVELOPE = "envelope"
+    TOPIC = "topic"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The rules that an input came to, so that it is tried again by them and by no others.
+
+    `filters` are those of its topic rules; `path` is that of the one rule whose part of the input a letter holds.
+    """
+
+    kind: OriginKind = OriginKind.UNKNOWN
+    filters: tuple[str, ...] = ()
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +50,7 @@ class Undelivered:
     cut: int = 0
     # Of a stored letter that failed again: it is kept under this number, once.
     number: int | None = None
+    origin: Origin = Origin()
 
 
 def letter_reason(word: str) -> Reason:

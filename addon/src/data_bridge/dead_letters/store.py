@@ -8,7 +8,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_bridge.dead_letters.letter import Undelivered
+import orjson
+
+from data_bridge.dead_letters.letter import Origin, OriginKind, Undelivered
 from data_bridge.files import make_private, private
 from data_bridge.reasons import Reason
 
@@ -28,11 +30,11 @@ CREATE TABLE IF NOT EXISTS dead_letters (
     attempts INTEGER NOT NULL
 )
 """
-# Files of the first version have no such column.
-_CUT = "ALTER TABLE dead_letters ADD COLUMN cut INTEGER NOT NULL DEFAULT 0"
-_COLUMNS = "reason, detail, trace_id, device, object, topic, qos, retain, payload, attempts, cut"
+# Files of earlier versions do not have these columns.
+_ADDED_COLUMNS = {"cut": "INTEGER NOT NULL DEFAULT 0", "origin": "TEXT NOT NULL DEFAULT ''"}
+_COLUMNS = "reason, detail, trace_id, device, object, topic, qos, retain, payload, attempts, cut, origin"
 _INSERT = (
-    f"INSERT INTO dead_letters (id, stored, {_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 -- fixed names
+    f"INSERT INTO dead_letters (id, stored, {_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 -- fixed names
     # A letter that failed again stays where it is, as old as it is.
     " ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, detail = excluded.detail, attempts = excluded.attempts"
 )
@@ -81,18 +83,20 @@ class DeadLetterStore:
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
             self._database.execute(_SCHEMA)
-            self._add_column()
+            self._add_columns()
             (self._page_bytes,) = self._database.execute("PRAGMA page_size").fetchone()
         except sqlite3.Error:
             self._database.close()
             raise
 
-    def _add_column(self) -> None:
+    def _add_columns(self) -> None:
         with closing(self._database.cursor()) as cursor:
             # Another process may be about to do the same.
             cursor.execute("BEGIN IMMEDIATE")
-            if "cut" not in {row[1] for row in cursor.execute("PRAGMA table_info(dead_letters)")}:
-                cursor.execute(_CUT)
+            known = {row[1] for row in cursor.execute("PRAGMA table_info(dead_letters)")}
+            for name, definition in _ADDED_COLUMNS.items():
+                if name not in known:
+                    cursor.execute(f"ALTER TABLE dead_letters ADD COLUMN {name} {definition}")
             cursor.execute("COMMIT")
 
     def add(self, letters: Iterable[Undelivered]) -> int:
@@ -122,6 +126,7 @@ class DeadLetterStore:
                             each.payload,
                             each.attempts,
                             each.cut,
+                            _encode_origin(each.origin),
                         )
                         for each in letters
                     ],
@@ -227,12 +232,36 @@ def _keep_private(path: Path) -> None:
             make_private(each)
 
 
-type _Row = tuple[int, float, str, str, str, str, str, str, int, int, bytes, int, int]
+type _Row = tuple[int, float, str, str, str, str, str, str, int, int, bytes, int, int, str]
 
 
 def _letter(row: _Row) -> DeadLetter:
-    number, stored, reason, detail, trace_id, device, name, topic, qos, retain, payload, attempts, cut = row
+    number, stored, reason, detail, trace_id, device, name, topic, qos, retain, payload, attempts, cut, origin = row
     letter = Undelivered(
-        Reason(reason), detail, trace_id, device, name, topic, qos, bool(retain), payload, attempts, cut
+        Reason(reason),
+        detail,
+        trace_id,
+        device,
+        name,
+        topic,
+        qos,
+        bool(retain),
+        payload,
+        attempts,
+        cut,
+        origin=_decode_origin(origin),
     )
     return DeadLetter(number, stored, letter)
+
+
+def _encode_origin(origin: Origin) -> str:
+    return orjson.dumps(origin).decode() if origin.kind else ""
+
+
+def _decode_origin(text: str) -> Origin:
+    """Return what was encoded; what another version wrote means nothing."""
+    try:
+        document = orjson.loads(text)
+        return Origin(OriginKind(document["kind"]), tuple(map(str, document["filters"])), document["path"])
+    except (orjson.JSONDecodeError, LookupError, TypeError, ValueError):
+        return Origin()

@@ -4,9 +4,18 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from communicator.protocols.mqtt.frames import FAILURE
-from communicator.protocols.mqtt.mqtt_protocol import PreparedPublish
+from communicator.protocols.mqtt.mqtt_protocol import FilterMatch, PreparedPublish, RoutingTable
+from communicator.protocols.mqtt.routing_table import HandlerFactory
 
-__all__ = ["FAILURE", "Connection", "MessageHandler", "PreparedPublish"]
+__all__ = [
+    "FAILURE",
+    "Connection",
+    "FilterMatch",
+    "HandlerFactory",
+    "MessageHandler",
+    "PreparedPublish",
+    "RoutingTable",
+]
 
 type MessageHandler = Callable[[str, bytes, int], None]
 """handler(topic, payload, delivery): delivery is 0 at QoS 0, else the token to acknowledge."""
@@ -17,6 +26,9 @@ class Connection(Protocol):
 
     def route(self, topic_filter: str, handler: MessageHandler, qos: int = 1) -> None:
         """Subscribe, and call `handler` for each message."""
+
+    def route_topics(self, table: RoutingTable) -> None:
+        """Subscribe to the filters of a table instead of those of the last one; nothing of it can fail."""
 
     def unsubscribe(self, topic: str) -> bool:
         """End a subscription with all its handlers."""

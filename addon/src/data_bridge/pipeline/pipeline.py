@@ -1,11 +1,9 @@
 """The layers wired together: one object that takes messages and swaps catalogs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from communicator.topics import TopicTrie
 from data_bridge.catalog.announcement import Announcement, announce
 from data_bridge.catalog.casts import Raw
 from data_bridge.catalog.collector import collector_held
@@ -13,7 +11,7 @@ from data_bridge.catalog.model import Catalog
 from data_bridge.dead_letters.letter import DeadLetterSink
 from data_bridge.dead_letters.rate_limit import KeepBudget
 from data_bridge.logs import LimitedLog
-from data_bridge.pipeline.connection import Connection, MessageHandler
+from data_bridge.pipeline.connection import Connection, FilterMatch, MessageHandler
 from data_bridge.pipeline.deduplication.redeliveries import Redeliveries
 from data_bridge.pipeline.deduplication.traces import Deduplication
 from data_bridge.pipeline.device_state import DeviceState, device_states
@@ -22,17 +20,16 @@ from data_bridge.pipeline.mapping import Mapping
 from data_bridge.pipeline.rejections import Skips
 from data_bridge.pipeline.resolver import CompiledCatalog, compile_catalog
 from data_bridge.pipeline.transport import Transport
+from data_bridge.pipeline.ways import Ways
 from data_bridge.reasons import Reason
 from data_bridge.settings import Settings
-
-_REMEMBERED_TOPICS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A catalog compiled, with its devices' states and what is announced of it."""
+    """The ways of a catalog, with its devices' states and what is announced of it."""
 
-    compiled: CompiledCatalog
+    ways: Ways
     states: dict[str, DeviceState]
     announcement: Announcement
 
@@ -59,7 +56,7 @@ class Pipeline:
             settings.broker.receive_maximum,
             folder / "redelivered.bin" if folder is not None and given.enabled else None,
         )
-        by_key = given.identity == "trace_and_key"
+        self._by_key = by_key = given.identity == "trace_and_key"
         letters = settings.dead_letters
         self.transport = Transport(
             connection,
@@ -82,7 +79,7 @@ class Pipeline:
         self.states = ready.states
         self.announcement = ready.announcement
         self.mapping = Mapping(
-            ready.compiled,
+            ready.ways,
             self.transport,
             self.skips.reject,
             self.skips.note,
@@ -100,18 +97,24 @@ class Pipeline:
             redeliveries=self.redeliveries if given.enabled else None,
             by_key=by_key,
         )
-        self._routed: dict[str, int] = {}
-        self._owners: dict[str, str] = {}
-        self._routed_trie: TopicTrie[str] = TopicTrie()
         self._watch = watch
 
     @property
     def catalog(self) -> CompiledCatalog:
         """Return the catalog that is in use."""
-        return self.mapping.catalog
+        return self.ways.catalog
+
+    @property
+    def ways(self) -> Ways:
+        """Return the ways of that catalog."""
+        return self.mapping.ways
 
     def prepare(self, catalog: Catalog) -> Ready:
-        """Return the catalog ready for use; safe on another thread than the loop's."""
+        """Return the catalog ready for use: all that can fail is done; safe on another thread than the loop's.
+
+        Raises:
+            ProtocolValidationError: a topic or a filter is impossible, which the loader refuses before.
+        """
         with collector_held():
             return self._prepare(catalog)
 
@@ -119,7 +122,11 @@ class Pipeline:
         announcement = announce(catalog, self._settings.announcements.maximum_bytes)
         states = device_states(catalog, announcement.objects, self.states)
         compiled = compile_catalog(catalog, self._connection.prepare, states)
-        return Ready(compiled, states, announcement)
+        return Ready(self._ways(compiled), states, announcement)
+
+    def _ways(self, compiled: CompiledCatalog) -> Ways:
+        ingress = self._settings.ingress
+        return Ways(compiled, dict.fromkeys(ingress.topics, ingress.qos), self._handlers, by_key=self._by_key)
 
     def open(self) -> None:
         """Read what an earlier process delivered; before `start`, and best on a thread.
@@ -132,15 +139,13 @@ class Pipeline:
 
     def start(self) -> None:
         """Subscribe to everything that is mapped."""
-        for topic in self._settings.ingress.topics:
-            self._connection.route(topic, self._watched(self.input.receive_envelope), self._settings.ingress.qos)
-        self._route_topics(self.mapping.catalog.filters)
+        self._connection.route_topics(self.ways.table)
 
     def swap(self, ready: Ready) -> None:
         """Use another catalog from the next message on."""
         earlier, self.states, self.announcement = self.states, ready.states, ready.announcement
-        self.mapping.swap(ready.compiled)
-        self._route_topics(ready.compiled.filters)
+        self.mapping.swap(ready.ways)
+        self._connection.route_topics(ready.ways.table)
         for device, state in self.states.items():
             before = earlier.get(device)
             if before is None or before is state:
@@ -163,50 +168,11 @@ class Pipeline:
             state.dirty = True
             self.transport.changed.append(state)
 
-    def _route_topics(self, filters: dict[str, int]) -> None:
-        # Ingress filters carry envelopes; a topic rule that repeats one would be subscribed twice.
-        wanted = {each: qos for each, qos in filters.items() if each not in self._settings.ingress.topics}
-        for each, qos in self._routed.items():
-            if wanted.get(each, qos) != qos:
-                self._connection.unsubscribe(each)
-        for each, qos in wanted.items():
-            if self._routed.get(each) != qos:
-                self._connection.route(each, self._watched(partial(self._receive_topic, each)), qos)
-        # Last: what is published between the broker's two steps is wanted by the filter that takes this one's place;
-        # rather twice than never.
-        for each in self._routed:
-            if each not in wanted:
-                self._connection.unsubscribe(each)
-        self._routed = wanted
-        self._routed_trie = TopicTrie()
-        for each in wanted:
-            self._routed_trie.add(each, each)
-        self._owners.clear()
-
-    def _receive_topic(self, topic_filter: str, topic: str, payload: bytes, delivery: int) -> None:
-        """Take a message once, though several filters match: the first of them is its owner."""
-        owner = self._owners.get(topic)
-        if owner is None:
-            owner = next((each for _, each in self._routed_trie.match(topic)), topic_filter)
-            if len(self._owners) >= _REMEMBERED_TOPICS:
-                self._owners.clear()
-            self._owners[topic] = owner
-        if owner == topic_filter:
-            self.input.receive_topic(topic, payload, delivery)
-        elif delivery:
-            # Each route of a message has its share in its acknowledgement.
-            self._connection.acknowledge(delivery)
-
-    def _watched(self, handler: MessageHandler) -> MessageHandler:
-        watch = self._watch
-        if watch is None:
-            return handler
-
-        def receive(topic: str, payload: bytes, delivery: int) -> None:
-            watch(topic, payload)
-            handler(topic, payload, delivery)
-
-        return receive
+    def _handlers(self, _topic: str, matches: Sequence[FilterMatch]) -> list[MessageHandler]:
+        handlers = self.input.handlers(self.ways.of(matches))
+        if self._watch is not None and handlers:
+            handlers[0] = _watched(self._watch, handlers[0])
+        return handlers
 
     def skipped(self) -> dict[str, int]:
         """Return the counts of everything that was skipped, by reason."""
@@ -214,3 +180,11 @@ class Pipeline:
         if self.input.duplicates:
             counts[Reason.DUPLICATE.value] = self.input.duplicates
         return counts
+
+
+def _watched(watch: Callable[[str, bytes], None], handler: MessageHandler) -> MessageHandler:
+    def receive(topic: str, payload: bytes, delivery: int) -> None:
+        watch(topic, payload)
+        handler(topic, payload, delivery)
+
+    return receive

@@ -3,11 +3,53 @@
 from collections import Counter
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Protocol
 
-from data_bridge.dead_letters.letter import Undelivered
+from data_bridge.dead_letters.letter import Origin, Undelivered
 from data_bridge.dead_letters.rate_limit import KeepBudget
 from data_bridge.logs import LimitedLog
+from data_bridge.pipeline.ways import Refusal
 from data_bridge.reasons import QUIET, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A received message: where it came from, by what rules, and what it is acknowledged with (0 at QoS 0)."""
+
+    topic: str
+    payload: bytes
+    delivery: int
+    origin: Origin
+    trace_id: str = ""
+
+    def letter(self, refusal: Refusal, name: str, payload: bytes, cut: int = 0) -> Undelivered:
+        """Return the letter of its part that is the object `name`, or of the whole."""
+        reason, detail = refusal.reason, refusal.detail
+        return Undelivered(
+            reason, detail, self.trace_id, "", name, self.topic, 1, False, payload, 0, cut, origin=self.origin
+        )
+
+
+class Reject(Protocol):
+    """What to do with a message that cannot be used: count it, say so, and acknowledge or store it."""
+
+    def __call__(self, refusal: Refusal, incoming: Incoming) -> None:
+        """Count it."""
+
+
+class Note(Protocol):
+    """What to do with a part of a message that cannot be used while the rest can."""
+
+    def __call__(self, refusal: Refusal) -> None:
+        """Count it."""
+
+
+class Part(Protocol):
+    """What to do with an object's part of a message that cannot be used while the rest can, and is lost without it."""
+
+    def __call__(self, refusal: Refusal, incoming: Incoming, name: str) -> Undelivered | None:
+        """Count it, and return the letter to store for the object `name`, if there is one."""
 
 
 class Skips:
@@ -39,39 +81,41 @@ class Skips:
         """Return how many were not stored, though their reason is one to keep: there were too many."""
         return self._budget.not_kept
 
-    def reject(self, reason: Reason, detail: str, topic: str, payload: bytes, delivery: int, trace_id: str) -> None:
+    def reject(self, refusal: Refusal, incoming: Incoming) -> None:
         """Skip a whole message. Where its reason is one to keep, it is acknowledged only when it is stored."""
-        self.note(reason, detail)
+        self.note(refusal)
         self.messages += 1
+        reason, payload, delivery = refusal.reason, incoming.payload, incoming.delivery
         if reason in self._reasons:
-            size = len(payload)
             if reason is Reason.TOO_LARGE:
                 payload = payload[: self._largest]
             if self._budget.admits(reason, len(payload), delivery):
                 self.kept += 1
-                cut = size - len(payload)
-                letter = Undelivered(reason, detail, trace_id, "", "", topic, 1, False, payload, 0, cut)
+                cut = len(incoming.payload) - len(payload)
+                letter = incoming.letter(refusal, "", payload, cut)
                 self._budget.keep(letter, lambda: self._answer(delivery))
                 return
         self._answer(delivery)
 
-    def part(
-        self, reason: Reason, detail: str, topic: str, payload: bytes, delivery: int, name: str
-    ) -> Undelivered | None:
+    def part(self, refusal: Refusal, incoming: Incoming, name: str) -> Undelivered | None:
         """Skip the part of a message that is the object `name`; return the letter to store for it, if there is one.
 
         A field that is missing is none: messages of several kinds may share a topic.
         """
-        self.note(reason, detail)
-        if reason is Reason.MISSING_FIELD or reason not in self._reasons:
+        self.note(refusal)
+        if refusal.reason is Reason.MISSING_FIELD or refusal.reason not in self._reasons:
             return None
-        if not self._budget.admits(reason, len(payload), delivery):
+        if not self._budget.admits(refusal.reason, len(incoming.payload), incoming.delivery):
             return None
         self.kept += 1
-        return Undelivered(reason, detail, "", "", name, topic, 1, False, payload, 0)
+        return incoming.letter(refusal, name, incoming.payload)
 
-    def note(self, reason: Reason, detail: str) -> None:
+    def note(self, refusal: Refusal) -> None:
         """Count a part of a message that was skipped while the rest went on."""
+        self.count(refusal.reason, refusal.detail)
+
+    def count(self, reason: Reason, detail: str) -> None:
+        """Count something that was skipped."""
         self.counts[reason] += 1
         if reason not in QUIET:
             self._limited.happened(reason, detail)

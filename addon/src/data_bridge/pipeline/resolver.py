@@ -1,23 +1,21 @@
 """A catalog made ready for the wire: the resolver's work, done at load instead of for each message."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import orjson
 
-from communicator.topics import TopicTrie, covering
+from communicator.topics import wildcards
 from data_bridge.catalog.casts import Cast, Value
 from data_bridge.catalog.model import Catalog, Rule
 from data_bridge.catalog.payload_templates import PayloadTemplate, prepare_payload
 from data_bridge.catalog.readers import Reader
 from data_bridge.catalog.text_templates import prepare_template
-from data_bridge.pipeline.connection import PreparedPublish
+from data_bridge.pipeline.connection import FilterMatch, PreparedPublish
 from data_bridge.pipeline.device_state import DeviceState
 
 type Prepare = Callable[[str, int, bool], PreparedPublish]
 
-# Topics that a wildcard met are remembered with their rules; a flood of new topics must not fill the memory.
-_REMEMBERED_TOPICS = 20_000
 # No tag holds it: schema.py refuses it.
 KEY_SEPARATOR = "\x1f"
 
@@ -81,46 +79,46 @@ class TopicRule:
     """
 
     rule: Rule
+    topic_filter: str
     read: Reader
     object: str
     route: Route | None
     unknown: str = ""
 
 
-@dataclass(slots=True)
+type _NameTemplate = Callable[[dict[str, str]], str]
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledCatalog:
-    """Everything that the hot path looks up. Swapped as a whole between two messages."""
+    """Everything that messages are looked up in. Swapped as a whole between two messages."""
 
     catalog: Catalog
     envelope_rules: dict[str, EnvelopeRule]
     routes: dict[str, Route]
-    filters: dict[str, int]  # the topic rules' filters with their QoS, without those that another covers
-    _trie: TopicTrie[Rule]
-    _topics: dict[str, tuple[TopicRule, ...]] = field(default_factory=dict)
+    filters: dict[str, int]  # the topic rules' filters with their QoS
+    _rules: dict[str, list[tuple[Rule, _NameTemplate | None]]]
 
-    def topic_rules(self, topic: str) -> tuple[TopicRule, ...]:
-        """Return the rules for a topic, in the catalog's order for each filter."""
-        found = self._topics.get(topic)
-        if found is None:
-            found = tuple(self._topic_rule(rule, captured) for captured, rule in self._trie.match(topic))
-            if len(self._topics) >= _REMEMBERED_TOPICS:
-                self._topics.clear()
-            self._topics[topic] = found
-        return found
+    def topic_rules(self, matches: Iterable[FilterMatch]) -> tuple[TopicRule, ...]:
+        """Return the rules of filters that match a topic, of each filter in the catalog's order."""
+        return tuple(
+            self._topic_rule(rule, fill, match)
+            for match in matches
+            for rule, fill in self._rules.get(match.topic_filter, ())
+        )
 
-    def _topic_rule(self, rule: Rule, captured: tuple[str, ...]) -> TopicRule:
+    def _topic_rule(self, rule: Rule, fill: _NameTemplate | None, match: FilterMatch) -> TopicRule:
         name = rule.object
-        if rule.templated:
-            places = {str(number): text for number, text in enumerate(captured, 1)}
-            fill = prepare_template(rule.object, frozenset(places))
-            name = fill(places) if fill is not None else name
+        if fill is not None:
+            name = fill({str(number): text for number, text in enumerate(match.captured, 1)})
         described = self.catalog.objects.get(name)
         if described is None:
-            return TopicRule(rule, rule.read, name, None, f"the device catalog does not know {name}")
-        if described.value_type is not rule.value_type:
-            text = f"the device catalog knows {name} as {described.value_type}, and the rule makes {rule.value_type}"
-            return TopicRule(rule, rule.read, name, None, text)
-        return TopicRule(rule, rule.read, name, self.routes[name])
+            unknown = f"the device catalog does not know {name}"
+        elif described.value_type is not rule.value_type:
+            unknown = f"the device catalog knows {name} as {described.value_type}, and the rule makes {rule.value_type}"
+        else:
+            return TopicRule(rule, match.topic_filter, rule.read, name, self.routes[name])
+        return TopicRule(rule, match.topic_filter, rule.read, name, None, unknown)
 
 
 def envelope_key(equip_tag: str, message_id: str) -> str:
@@ -137,19 +135,18 @@ def compile_catalog(catalog: Catalog, prepare: Prepare, states: Mapping[str, Dev
     """Return the catalog with all its topics encoded by `prepare`; values go to those of `states` that hold them."""
     routes = _Resolver(catalog, prepare, states).routes()
     envelope_rules: dict[str, EnvelopeRule] = {}
-    trie: TopicTrie[Rule] = TopicTrie()
     filters: dict[str, int] = {}
+    topic_rules: dict[str, list[tuple[Rule, _NameTemplate | None]]] = {}
     for rule in catalog.rules:
         if rule.topic is not None:
-            trie.add(rule.topic, rule)
+            places = frozenset(str(number + 1) for number in range(wildcards(rule.topic)))
+            fill = prepare_template(rule.object, places) if rule.templated else None
+            topic_rules.setdefault(rule.topic, []).append((rule, fill))
             filters[rule.topic] = max(rule.qos, filters.get(rule.topic, 0))
         elif rule.equip_tag is not None and rule.message_id is not None:
             key = envelope_key(rule.equip_tag, rule.message_id)
             envelope_rules[key] = EnvelopeRule(rule, rule.cast, routes[rule.object])
-    subscribed: dict[str, int] = {}
-    for each, widest in covering(filters).items():
-        subscribed[widest] = max(filters[each], subscribed.get(widest, 0))
-    return CompiledCatalog(catalog, envelope_rules, routes, subscribed, trie)
+    return CompiledCatalog(catalog, envelope_rules, routes, filters, topic_rules)
 
 
 class _Resolver:

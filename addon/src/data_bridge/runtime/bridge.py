@@ -17,7 +17,7 @@ from data_bridge.dead_letters.store import DeadLetterStore
 from data_bridge.dead_letters.writer import DeadLetterWriter
 from data_bridge.logs import LimitedLog, get_logger
 from data_bridge.pipeline.pipeline import Pipeline
-from data_bridge.pipeline.resolver import CompiledCatalog
+from data_bridge.pipeline.ways import Ways
 from data_bridge.reasons import Reason
 from data_bridge.runtime.commands import Answer, CommandContext, CommandError, Commands, command_id, refusal
 from data_bridge.runtime.health import INTERVAL_SECONDS, write_health
@@ -99,7 +99,7 @@ class Bridge:
         try:
             await asyncio.to_thread(self._pipeline.open)
             self._report_start()
-            self._want(self._pipeline.catalog)
+            self._want(self._pipeline.ways)
             # Before the connection: a session that was kept sends what waits at once, and it must find its handlers.
             self._retained.listen()
             self._connection.route(self._topics.command, self._receive_command, 1)
@@ -185,17 +185,17 @@ class Bridge:
     def _unhandled(self, topic: str) -> None:
         # Our own states come back for a moment after those of an earlier run were read.
         if not self._is_own(topic):
-            self._pipeline.skips.note(Reason.UNSUBSCRIBED, f"no rule of this catalog reads {topic}")
+            self._pipeline.skips.count(Reason.UNSUBSCRIBED, f"no rule of this catalog reads {topic}")
 
     def _dropped(self, topic: str) -> None:
         if not self._is_own(topic):
-            self._pipeline.skips.note(Reason.OVERLOAD, f"deliveries are slower than the input of QoS 0 on {topic}")
+            self._pipeline.skips.count(Reason.OVERLOAD, f"deliveries are slower than the input of QoS 0 on {topic}")
 
     def _is_own(self, topic: str) -> bool:
         return topic.startswith(f"{self._topics.root}/")
 
-    def _want(self, catalog: CompiledCatalog) -> None:
-        self._note_filters(lambda: self._filters.want([*self._settings.ingress.topics, *catalog.filters]))
+    def _want(self, ways: Ways) -> None:
+        self._note_filters(lambda: self._filters.want(ways.table.subscribed))
 
     def _note_filters(self, note: Callable[[], None]) -> None:
         try:
@@ -259,7 +259,7 @@ class Bridge:
             loaded = await asyncio.to_thread(self._catalogs.load)
             ready = await asyncio.to_thread(self._pipeline.prepare, loaded.catalog)
             # Before they are subscribed.
-            await asyncio.to_thread(self._want, ready.compiled)
+            await asyncio.to_thread(self._want, ready.ways)
             self._pipeline.swap(ready)
             self._announcer.use(ready.announcement.payload, ready.states.keys())
             self._announcer.announce_catalog()

@@ -222,13 +222,8 @@ class Commands:
         payload = wanted.payload.encode() if isinstance(wanted.payload, str) else orjson.dumps(wanted.payload)
         ingress = self._context.settings.ingress
         topic = wanted.topic or ingress.topics[0]
-        steps = explain(
-            self._context.pipeline.catalog,
-            topic,
-            payload,
-            ingress=ingress.carries(topic),
-            maximum_bytes=ingress.maximum_bytes,
-        )
+        ways = self._context.pipeline.ways.of_topic(topic)
+        steps = explain(ways, topic, payload, maximum_bytes=ingress.maximum_bytes)
         return {"steps": [{"layer": type(step).__name__, **_plain(step)} for step in steps]}
 
     async def _find_trace(self, trace_id: str) -> Answer:
@@ -307,6 +302,8 @@ def describe_letter(each: DeadLetter) -> Answer:
         "trace_id": letter.trace_id,
         "device": letter.device or None,
         "object": letter.object or None,
+        "origin": letter.origin.kind.value or None,
+        "filters": list(letter.origin.filters),
         "topic": letter.topic,
         "qos": letter.qos,
         "attempts": letter.attempts,

@@ -7,17 +7,12 @@ from dataclasses import replace
 from enum import StrEnum
 from time import perf_counter_ns
 
-from orjson import JSONDecodeError, loads
-
-from data_bridge.catalog.casts import Raw
-from data_bridge.catalog.readers import parse_document
 from data_bridge.dead_letters.letter import Undelivered
 from data_bridge.dead_letters.store import DeadLetter
 from data_bridge.dead_letters.writer import DeadLetterWriter
 from data_bridge.pipeline.delivery.message import Mapped
-from data_bridge.pipeline.input import identity_by_key, open_envelope, trace_of
-from data_bridge.pipeline.mapping import Refusal, apply_topic_rule, find_envelope
 from data_bridge.pipeline.pipeline import Pipeline
+from data_bridge.pipeline.ways import EnvelopeWay, Refusal, size_refusal
 from data_bridge.reasons import Reason
 from data_bridge.settings import Settings
 
@@ -40,7 +35,6 @@ class Replay:
         self._settings = settings
         self._pipeline = pipeline
         self._letters = letters
-        self._by_key = settings.deduplication.identity == "trace_and_key"
         self._open: dict[int, asyncio.Future[Outcome]] = {}
 
     async def replay(self, chosen: Iterable[DeadLetter]) -> dict[str, int]:
@@ -121,48 +115,30 @@ class Replay:
             Refusal: it is no use now either.
         """
         letter = each.letter
-        ingress = self._settings.ingress
+        maximum = self._settings.ingress.maximum_bytes
         if letter.cut:
             raise Refusal(Reason.TOO_LARGE, letter.detail)
-        if len(letter.payload) > ingress.maximum_bytes:
-            detail = f"{len(letter.payload)} bytes, more than the allowed {ingress.maximum_bytes}"
-            raise Refusal(Reason.TOO_LARGE, detail)
-        if ingress.carries(letter.topic):
-            return *self._map_envelope(each), []
-        # Without a trace id it is known by its letter: a bridge that is killed now does not deliver it twice.
-        return f"dead letter {each.id} of {each.stored}", "", *self._map_topic(each)
-
-    def _map_envelope(self, each: DeadLetter) -> tuple[str, str, Mapped]:
-        try:
-            message: Raw = loads(each.letter.payload)
-        except JSONDecodeError as error:
-            raise Refusal(Reason.INVALID_JSON, str(error)) from None
-        given, body = open_envelope(message)
-        trace_id = trace_of(given, each.letter.trace_id)
-        rule, value = find_envelope(self._pipeline.catalog.envelope_rules, body, each.letter.payload)
-        if not rule.route.outputs:
-            raise Refusal(Reason.NO_DEVICE, f"{rule.route.object} goes to no device")
-        identity = identity_by_key(trace_id, body) if self._by_key else trace_id
-        return identity, trace_id, [(rule.route, value)]
-
-    def _map_topic(self, each: DeadLetter) -> tuple[Mapped, list[Undelivered]]:
-        letter = each.letter
-        document = parse_document(letter.payload)
-        mapped: Mapped = []
-        refused: list[tuple[str, Refusal]] = []
-        for rule in self._pipeline.catalog.topic_rules(letter.topic):
-            # Of a message whose other parts were delivered, only this one is left.
-            if letter.object in ("", rule.object):
-                try:
-                    mapped.append(apply_topic_rule(rule, document, letter.payload))
-                except Refusal as refusal:
-                    refused.append((rule.object, refusal))
-        if not mapped:
-            raise refused[0][1] if refused else Refusal(Reason.UNKNOWN_KEY, f"no rule for the topic {letter.topic}")
-        attempts = letter.attempts + 1
+        if len(letter.payload) > maximum:
+            raise size_refusal(len(letter.payload), maximum)
+        way = self._pipeline.ways.of_letter(letter)
+        opened = way.open(letter.payload, letter.trace_id)
+        mapped = way.map(opened, letter.payload)
+        if not mapped.found:
+            raise mapped.missed[0].refusal
+        values: Mapped = [(found.route, found.value) for found in mapped.found]
+        if isinstance(way, EnvelopeWay):
+            return way.identity(opened), opened.trace_id, values, []
         parts = [
-            replace(letter, reason=why.reason, detail=why.detail, object=name, attempts=attempts)
-            for name, why in refused
-            if why.reason is not Reason.MISSING_FIELD
+            replace(
+                letter,
+                reason=missed.refusal.reason,
+                detail=missed.refusal.detail,
+                object=missed.rule.object,
+                attempts=letter.attempts + 1,
+                origin=way.part_origin(missed.rule),
+            )
+            for missed in mapped.missed
+            if missed.rule is not None and missed.refusal.reason is not Reason.MISSING_FIELD
         ]
-        return mapped, parts
+        # Without a trace id it is known by its letter: a bridge that is killed now does not deliver it twice.
+        return f"dead letter {each.id} of {each.stored}", "", values, parts
