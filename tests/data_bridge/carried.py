@@ -19,10 +19,10 @@ class Carried:
         (folder / "devices.yaml").write_text(devices)
         catalogs = CatalogSettings(mappings=folder / "mappings.yaml", devices=folder / "devices.yaml")
         chosen = Settings(catalogs=catalogs, deduplication=DeduplicationSettings(persist=False), data_directory=folder)
-        self._connection = ScriptedConnection()
+        self.connection = ScriptedConnection()
         self.details: list[str] = []
         self.pipeline = Pipeline(
-            self._connection,
+            self.connection,
             chosen,
             load(chosen.catalog_files()),
             lambda letter, _: self.details.append(letter.detail),
@@ -30,21 +30,21 @@ class Carried:
         )
         self.pipeline.start()
 
-    def topic(self, payload: bytes, topic: str = "in") -> Carried:
+    def topic(self, payload: bytes, topic: str = "in", delivery: int = 0) -> Carried:
         """Take a message of a topic rule."""
-        self._connection.deliver(topic, payload)
+        self.connection.deliver(topic, payload, delivery)
         return self
 
     def envelope(self, value: bytes) -> Carried:
         """Take an envelope whose VALUE is this JSON."""
         payload = b'{"header":{},"payload":{"Equip.Tag":"t","Message.ID":"m","VALUE":%b}}' % value
-        self._connection.deliver("iot/ingress", payload)
+        self.connection.deliver("iot/ingress", payload)
         return self
 
     @property
     def payloads(self) -> list[bytes]:
         """Return the bytes that were sent."""
-        return [each.payload for each in self._connection.sent]
+        return [each.payload for each in self.connection.sent]
 
     @property
     def value(self) -> object:
@@ -59,5 +59,5 @@ class Carried:
 
     def forget(self) -> None:
         """Confirm what was sent, and begin with the next message."""
-        for each in self._connection.take():
+        for each in self.connection.take():
             each.answer(0)

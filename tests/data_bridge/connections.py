@@ -24,8 +24,9 @@ class Sent:
 class ScriptedConnection:
     """Records, also what it `asked` the broker for.
 
-    `refuse` lets publish_prepared say that the queue is full, `answer_at_once` is every answer. `largest` is how many
-    bytes of payload the broker takes; as with a real one, only QoS 1 is answered for more.
+    `refuse` lets publish_prepared say that the queue is full, `answer_at_once` is every answer. `retained`
+    marks what it delivers as kept. `largest` is how many bytes of payload the broker takes; as with a real one, only
+    QoS 1 is answered for more.
     """
 
     sent: list[Sent] = field(default_factory=list)
@@ -37,6 +38,7 @@ class ScriptedConnection:
     refuse: bool = False
     answer_at_once: int | None = None
     largest: int | None = None
+    retained: bool = False
     _subscriptions: Subscriptions = field(default_factory=Subscriptions)
     _handlers: dict[str, Sequence[MessageHandler]] = field(default_factory=dict)
     _protocol: MQTTProtocol = field(default_factory=lambda: MQTTProtocol(broker_address="nowhere"))
@@ -78,6 +80,9 @@ class ScriptedConnection:
 
     def transmission(self, delivery: int) -> tuple[int, bool]:
         return self.transmissions.get(delivery, (delivery, False))
+
+    def is_retained(self) -> bool:
+        return self.retained
 
     def prepare(
         self, topic: str, qos: int = 1, retain: bool = False, message_expiry: int | None = None

@@ -239,6 +239,8 @@ def test_unless_told_otherwise_every_reason_that_loses_data_is_kept() -> None:
         Reason.STOPPED,
         # Of topics whose rule was taken out of the catalog: nobody wants them any more.
         Reason.UNSUBSCRIBED,
+        # Not wanted, says the rule.
+        Reason.RETAINED,
         # Dropped unread, for want of room.
         Reason.OVERLOAD,
     }

@@ -13,7 +13,9 @@ class Reason(StrEnum):
     MISSING_FIELD = "missing_field"  # an envelope without Equip.Tag, Message.ID or VALUE; a path that leads nowhere
     NULL_VALUE = "null_value"
     UNKNOWN_KEY = "unknown_key"  # no rule for this Equip.Tag and Message.ID
-    UNKNOWN_OBJECT = "unknown_object"  # a rule's template made a name that the device catalog does not know
+    UNKNOWN_OBJECT = (
+        "unknown_object"  # a name that a rule's template made is not in the device catalog, or of another type
+    )
     NO_DEVICE = "no_device"  # mapped to an object that goes to nobody
     CAST_FAILED = "cast_failed"
     NOT_FINITE = "not_finite"
@@ -25,6 +27,7 @@ class Reason(StrEnum):
     STOPPED = "stopped"  # the bridge stopped before the broker confirmed
     UNSUBSCRIBED = "unsubscribed"  # came by a subscription that an earlier catalog left with the broker
     OVERLOAD = "overload"  # of QoS 0, faster than what it causes is confirmed, and more than may wait
+    RETAINED = "retained"  # kept by the broker, for rules that ignore such messages
     INTERNAL_ERROR = "internal_error"  # a fault of the bridge itself, met by this message
 
 
@@ -35,6 +38,7 @@ INPUT_REASONS = frozenset(Reason) - {
     Reason.STOPPED,
     Reason.UNSUBSCRIBED,
     Reason.OVERLOAD,
+    Reason.RETAINED,
 }
 """Why an input may be skipped: what `dead_letters.keep` may name."""
 
@@ -42,4 +46,4 @@ LOSES_DATA = INPUT_REASONS - {Reason.NULL_VALUE}
 """Those for which something is lost that the source said: null is the word for nothing."""
 
 # What these say is normal traffic: no log line.
-QUIET = frozenset({Reason.DUPLICATE})
+QUIET = frozenset({Reason.DUPLICATE, Reason.RETAINED})

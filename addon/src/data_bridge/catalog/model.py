@@ -81,6 +81,7 @@ class Rule:
     topic: str | None = None
     path: str | None = None
     qos: int = 1
+    takes_retained: bool = True
     templated: bool = False
 
 

@@ -91,6 +91,7 @@ def _prepare(model: MappingRule) -> Rule:
         topic=model.topic,
         path=model.path,
         qos=model.qos,
+        takes_retained=model.retained == "take",
         templated=templated,
     )
 

@@ -115,6 +115,7 @@ class MappingRule(Presentation):
     topic: Annotated[str, AfterValidator(_filter)] | None = None
     path: Annotated[str, AfterValidator(_path)] | None = None
     qos: QoS = 1
+    retained: Literal["take", "ignore"] = "take"
     scale: Scale | None = None
     offset: Decimal | None = None
     enum: dict[str, str] | None = None
@@ -126,6 +127,8 @@ class MappingRule(Presentation):
                 raise ValueError(f"a rule needs equip_tag and message_id, or a topic{self._near_miss()}")
             if self.path is not None:
                 raise ValueError("path belongs to a topic rule; an envelope's value is always at payload.VALUE")
+            if "retained" in self.model_fields_set:
+                raise ValueError("retained belongs to a topic rule")
         elif self.equip_tag is not None or self.message_id is not None:
             raise ValueError("a rule has either equip_tag and message_id or a topic, not both")
         return self

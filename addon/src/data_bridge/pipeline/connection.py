@@ -39,6 +39,9 @@ class Connection(Protocol):
     def transmission(self, delivery: int) -> tuple[int, bool]:
         """Return the packet identifier of the message being handled, and whether the broker sent it before (DUP)."""
 
+    def is_retained(self) -> bool:
+        """Tell whether the message being handled is one that the broker has kept."""
+
     def acknowledge_all(self, deliveries: Iterable[int]) -> None:
         """Do so for many at once; none of them is 0."""
 

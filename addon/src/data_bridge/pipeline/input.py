@@ -53,6 +53,7 @@ class Input:
         self._maximum = maximum_bytes
         self._by_key = by_key
         self._transmission = connection.transmission
+        self._is_retained = connection.is_retained
         self._redeliveries = redeliveries
 
     def handlers(self, ways: Iterable[Way]) -> list[MessageHandler]:
@@ -63,7 +64,17 @@ class Input:
         def receive(topic: str, payload: bytes, delivery: int) -> None:
             self.receive_topic(way, topic, payload, delivery)
 
-        return receive
+        def receive_unless_retained(topic: str, payload: bytes, delivery: int) -> None:
+            taken = way_of_retained if self._is_retained() else way
+            if taken is not None:
+                self.receive_topic(taken, topic, payload, delivery)
+            else:
+                self.received += 1
+                refusal = Refusal(Reason.RETAINED, f"the broker had kept it on {topic}", Layer.INPUT)
+                self._reject(refusal, Incoming(topic, payload, delivery, way.origin))
+
+        way_of_retained = way.of_retained()
+        return receive if way_of_retained is way else receive_unless_retained
 
     def receive_envelope(self, topic: str, payload: bytes, delivery: int) -> None:  # noqa: C901 -- a call costs more here
         """Take an envelope: EnvelopeWay.open in fewer steps, and de-duplication."""

@@ -145,6 +145,13 @@ class TopicWay:
                 mapped.missed.append(Missed(rule, refusal))
         return mapped
 
+    def of_retained(self) -> "TopicWay | None":
+        """Return the way of messages that the broker has kept, None where each rule ignores them."""
+        rules = tuple(rule for rule in self.rules if rule.rule.takes_retained)
+        if len(rules) == len(self.rules):
+            return self
+        return TopicWay(rules) if rules else None
+
     def part_origin(self, rule: TopicRule) -> Origin:
         """Return the origin of a letter that holds only the part of one rule."""
         return Origin(OriginKind.TOPIC, (rule.topic_filter,), rule.rule.path)
