@@ -6,7 +6,6 @@ from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ConfigEntryNotReady, HomeAssistantError
 from homeassistant.helpers import config_validation as cv
-from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.device_registry import AnyDeviceEntry
 from homeassistant.helpers.typing import ConfigType
 
@@ -15,7 +14,7 @@ from .database.damage_issue import delete_damaged_database_issue
 from .devices.identity import site_key
 from .hub import Hub, SiteConfigEntry
 from .migration import separate_bridged_keys
-from .repairs import price_list_issue_id
+from .price_repairs import async_delete_price_repairs
 from .services import async_setup_services
 from .settings import topics_of
 from .storage import async_remove_storage, async_remove_stored_devices
@@ -104,7 +103,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> Non
     """Delete the stored data of a removed site."""
     end_kept_subscriptions(hass, entry.entry_id)
     await async_remove_storage(hass, entry.entry_id)
-    ir.async_delete_issue(hass, DOMAIN, price_list_issue_id(entry.entry_id))
+    async_delete_price_repairs(hass, entry.entry_id)
     delete_damaged_database_issue(hass, entry.entry_id)
 
 

@@ -21,14 +21,18 @@ from .devices.json_values import JsonObject
 from .devices.products import PriceList, PriceListChange
 from .devices.topics import BASKET_SUFFIXES, Channel
 from .field_devices import BasketDevice, SiteDevice
-from .repairs import PriceListIssue
+from .price_repairs import PriceRepairs
 from .settings import SiteSettings
 
 # However many baskets change, the site is counted once a second.
 SITE_SECONDS = 1.0
-# Home Assistant enables at most 10,000 entities of one entry. A basket has 15; from here on new ones have the 9 that
-# every shop needs, which leaves room for 1,000 baskets, and the user can enable the others.
-MOST_FULL_BASKETS = 150
+# Of the to-do lists of a hundred baskets none is found; from here on they are registered disabled.
+MOST_LISTED_BASKETS = 20
+# A site has a budget of 9,500 enabled entities. From here on new baskets have those that every shop needs, which leaves
+# room for 1,000 of them, and the user can enable the others.
+MOST_FULL_BASKETS = 75
+LISTS = frozenset({"contents"})
+DISPENSABLE = LISTS | {"budget", "distinct_products", "last_activity", "over_budget", "session_started", "show_total"}
 
 _UPDATE_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_UPDATE])
 _COMMAND_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_COMMAND])
@@ -46,7 +50,7 @@ class Baskets(DeviceCollection):
         prices: PriceList,
         commander: BasketCommander,
         site: SiteDevice,
-        issue: PriceListIssue,
+        repairs: PriceRepairs,
     ) -> None:
         super().__init__(context)
         self._settings = settings
@@ -54,7 +58,7 @@ class Baskets(DeviceCollection):
         self._prices = prices
         self._commander = commander
         self._site = site
-        self._issue = issue
+        self._repairs = repairs
         self._counting = False
         self.by_root: dict[str, BasketDevice] = {}
 
@@ -96,6 +100,7 @@ class Baskets(DeviceCollection):
         for device in self.by_root.values():
             if device.basket.check_timeouts(now, subscribed_since):
                 device.refresh()
+                self._count_soon()
 
     @override
     def set_connected(self, connected: bool) -> None:
@@ -142,11 +147,15 @@ class Baskets(DeviceCollection):
         """Compute the baskets anew that hold a product whose price or name changed."""
         now = dt_util.utcnow()
         codes = change.codes()
+        # The problem of every unknown product depends on whether there is a price list at all.
+        present = len(self._prices)
+        first_or_last = bool(present) is not bool(present - len(change.added) + len(change.removed))
         for device in self.by_root.values():
             basket = device.basket
-            if codes.isdisjoint(basket.contents):
+            if not codes.isdisjoint(basket.contents):
+                basket.reprice(now)
+            elif not first_or_last:
                 continue
-            basket.reprice(now)
             device.refresh()
             if self._running_total and basket.active and basket.items:
                 self._commander.queue_total(device)
@@ -157,7 +166,10 @@ class Baskets(DeviceCollection):
         """Bring the site up to date."""
         self._site.site.summarise(device.basket for device in self.by_root.values())
         self._site.refresh()
-        self._issue.show(not len(self._prices) and any(device.basket.items for device in self.by_root.values()))
+        self._repairs.show(
+            list_missing=not len(self._prices) and any(device.basket.items for device in self.by_root.values()),
+            unpriced=self._site.site.unknown_products,
+        )
 
     @callback
     def _on_update(self, message: ReceiveMessage) -> None:
@@ -173,7 +185,12 @@ class Baskets(DeviceCollection):
         device = self._device(root)
         basket = device.basket
         details = len(basket.details)
-        events = basket.apply_update(update, dt_util.utcnow())
+        try:
+            events = basket.apply_update(update, dt_util.utcnow())
+        except MalformedMessageError:
+            device.refresh()
+            self._count_soon()
+            raise
         if len(basket.details) != details:
             self._context.build(device)
         self._changed(device, events)
@@ -186,6 +203,7 @@ class Baskets(DeviceCollection):
         if device is not None and not device.basket.unreadable:
             device.basket.unreadable = True
             device.refresh()
+            self._count_soon()
 
     def _on_retained_update(self, root: str, update: BasketUpdate) -> None:
         """Apply a retained update, unless the basket is known: then its state is newer."""
@@ -252,7 +270,7 @@ class Baskets(DeviceCollection):
             self._settings.topics.basket_name(basket.root),
             self._settings.currency,
             self._context.site_device_id,
-            lean=len(self.by_root) >= MOST_FULL_BASKETS,
+            hidden=_hidden(len(self.by_root)),
         )
         device.connected = self._context.connected
         self.by_root[basket.root] = device
@@ -279,7 +297,14 @@ class Baskets(DeviceCollection):
     @callback
     def stop(self) -> None:
         """Cancel the timer and withdraw the site's repair."""
-        self._issue.show(False)
+        self._repairs.withdraw()
         if self._counting:
             self._counting = False
             self._cancel_count()
+
+
+def _hidden(baskets: int) -> frozenset[str]:
+    """Return the keys of the entities that the next basket beside so many others has disabled."""
+    if baskets < MOST_LISTED_BASKETS:
+        return frozenset()
+    return LISTS if baskets < MOST_FULL_BASKETS else DISPENSABLE

@@ -25,6 +25,9 @@ from .hub import SiteConfigEntry
 
 PARALLEL_UPDATES = 0
 
+# The attributes of a state stay short, however much a basket holds.
+MOST_NAMED_PRODUCTS = 20
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelBinarySensorDescription[ModelT](BinarySensorEntityDescription):
@@ -106,6 +109,7 @@ class ProblemSensor(ValueEntity[Mapping[str, object]], BinarySensorEntity):
     """Whether a basket needs somebody, and why."""
 
     _attr_device_class = BinarySensorDeviceClass.PROBLEM
+    _unrecorded_attributes = frozenset({"reasons", "unknown_products"})
 
     def __init__(self, device: BasketDevice) -> None:
         super().__init__(device, "problem", self._read)
@@ -123,10 +127,10 @@ class ProblemSensor(ValueEntity[Mapping[str, object]], BinarySensorEntity):
             "reasons": [problem.value for problem in problems],
         }
         if Problem.UNKNOWN_PRODUCT in problems:
-            attributes["unknown_products"] = list(basket.unknown)
-        if Problem.TOTAL_DIFFERS in problems and basket.shown_total is not None and basket.total is not None:
-            attributes["shown_total"] = plain(basket.shown_total)
-            attributes["computed_total"] = plain(basket.total)
+            attributes["unknown_products"] = list(basket.unpriced[:MOST_NAMED_PRODUCTS])
+        if Problem.TOTAL_DIFFERS in problems and (difference := basket.display.difference) is not None:
+            attributes["shown_total"] = plain(difference.shown)
+            attributes["computed_total"] = plain(difference.computed)
         if Problem.CONTROLLER_ERROR in problems:
             attributes["error"] = basket.details.get(Detail.ERROR)
         return attributes

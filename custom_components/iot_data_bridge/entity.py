@@ -8,11 +8,6 @@ from homeassistant.helpers.entity import Entity
 
 from .field_devices import BasketDevice, FieldDevice
 
-# Entities that are registered disabled for the later baskets of a large site.
-DISPENSABLE = frozenset(
-    {"budget", "distinct_products", "last_activity", "over_budget", "session_started", "show_total"}
-)
-
 
 class FieldEntity(Entity):
     """An entity of a device, available while the device is connected."""
@@ -21,7 +16,7 @@ class FieldEntity(Entity):
     _attr_should_poll = False
 
     def __init__(self, device: FieldDevice, key: str) -> None:
-        if isinstance(device, BasketDevice) and device.lean and key in DISPENSABLE:
+        if isinstance(device, BasketDevice) and key in device.hidden:
             self._attr_entity_registry_enabled_default = False
         self._attr_unique_id = f"{device.key}:{key}"
         self._attr_device_info = device.info

@@ -102,7 +102,9 @@ class FieldDevice:
 class BasketDevice(FieldDevice):
     """A smart basket."""
 
-    def __init__(self, basket: Basket, name: str, currency: Currency, site_device_id: str, *, lean: bool) -> None:
+    def __init__(
+        self, basket: Basket, name: str, currency: Currency, site_device_id: str, *, hidden: frozenset[str]
+    ) -> None:
         super().__init__(
             basket_key(basket.root),
             DeviceInfo(
@@ -114,8 +116,8 @@ class BasketDevice(FieldDevice):
         )
         self.basket = basket
         self.currency = currency
-        # Whether dispensable entities are registered disabled.
-        self.lean = lean
+        # The keys of the entities that are registered disabled.
+        self.hidden = hidden
         self.queued_events: deque[tuple[BasketEvent, Context]] = deque(maxlen=MOST_QUEUED_EVENTS)
         self._event_sink: EventSink | None = None
 

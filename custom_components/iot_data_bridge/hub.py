@@ -31,9 +31,9 @@ from .devices.topics import Channel, update_topic_of
 from .entity_budget import EntityBudget
 from .field_devices import FieldDevice, SiteDevice
 from .message_limiter import SNAPSHOTS, MessageLimiter
+from .price_repairs import PriceRepairs
 from .printers import Printers
 from .refusals import Refusals
-from .repairs import PriceListIssue
 from .settings import SiteSettings
 from .storage import StoredSite, site_store
 from .subscriptions import SiteSubscriptions
@@ -72,9 +72,13 @@ class Hub:
         self.site_device_id = self.register(self.site)
         self.prices = PriceList(self.settings.currency)
         self.commander = BasketCommander(hass, entry, subscriptions, self.settings.command_expiry)
-        issue = PriceListIssue(hass, entry)
         self.baskets = Baskets(
-            self, settings=self.settings, prices=self.prices, commander=self.commander, site=self.site, issue=issue
+            self,
+            settings=self.settings,
+            prices=self.prices,
+            commander=self.commander,
+            site=self.site,
+            repairs=PriceRepairs(hass, entry),
         )
         self.database = SiteDatabase(hass, entry.entry_id)
         self.stored_prices = StoredPrices(hass, entry.entry_id, self.database, self.prices, self.baskets.reprice)

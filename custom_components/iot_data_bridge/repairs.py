@@ -1,40 +1,115 @@
-"""The repairs of a site."""
+"""The dialogs of the repairs: a price for a product, an import for an empty price list."""
 
-from homeassistant.config_entries import ConfigEntry
+from typing import Any
+
+import voluptuous as vol
+from homeassistant.components.repairs import RepairsFlow, RepairsFlowResult
+from homeassistant.components.repairs.const import FlowType
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers.selector import (
+    NumberSelector,
+    NumberSelectorConfig,
+    NumberSelectorMode,
+    TextSelector,
+)
 
-from .const import DOMAIN
+from .devices.products import HIGHEST_PRICE, PriceListError, ProductEdit
+from .hub import SiteConfigEntry
+from .markdown import escaped
+from .price_repairs import DATA_CODE, DATA_ENTRY_ID
+
+CONF_NAME = "name"
+CONF_PRICE = "price"
 
 
-class PriceListIssue:
-    """Baskets hold products, and there is no price list: nothing has a price."""
+async def async_create_fix_flow(
+    hass: HomeAssistant,
+    issue_id: str,
+    data: dict[str, str | int | float | None] | None,
+) -> RepairsFlow:
+    """Return the dialog of a repair."""
+    given = data or {}
+    entry = hass.config_entries.async_get_known_entry(str(given.get(DATA_ENTRY_ID)))
+    code = given.get(DATA_CODE)
+    return ImportFlow(entry) if code is None else PriceFlow(entry, str(code))
 
-    def __init__(self, hass: HomeAssistant, entry: ConfigEntry) -> None:
-        self._hass = hass
+
+class SiteRepairsFlow(RepairsFlow):
+    """A dialog that changes a site, which must be loaded."""
+
+    def __init__(self, entry: SiteConfigEntry) -> None:
         self._entry = entry
-        self._shown = False
 
-    def show(self, shown: bool) -> None:
-        """Raise the issue or withdraw it."""
-        if shown == self._shown:
-            return
-        self._shown = shown
-        issue_id = price_list_issue_id(self._entry.entry_id)
-        if not shown:
-            ir.async_delete_issue(self._hass, DOMAIN, issue_id)
-            return
-        ir.async_create_issue(
-            self._hass,
-            DOMAIN,
-            issue_id,
-            is_fixable=False,
-            severity=ir.IssueSeverity.WARNING,
-            translation_key="price_list_empty",
-            translation_placeholders={"site": self._entry.title},
+    @property
+    def _loaded(self) -> bool:
+        return self._entry.state is ConfigEntryState.LOADED
+
+
+class PriceFlow(SiteRepairsFlow):
+    """Takes the price of a product that a basket holds and the price list lacks."""
+
+    def __init__(self, entry: SiteConfigEntry, code: str) -> None:
+        super().__init__(entry)
+        self._code = code
+
+    async def async_step_init(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Begin."""
+        return await self.async_step_price()
+
+    async def async_step_price(self, user_input: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Take the price, and a name if there is one."""
+        if not self._loaded:
+            return self.async_abort(reason="entry_not_loaded")
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            try:
+                edit = ProductEdit.from_values({"code": self._code, **user_input})
+                await self._entry.runtime_data.stored_prices.async_change([edit])
+            except PriceListError as error:
+                errors["base"] = error.reason
+            else:
+                return self.async_create_entry(data={})
+        schema = vol.Schema(
+            {
+                vol.Required(CONF_PRICE): NumberSelector(
+                    NumberSelectorConfig(
+                        min=0,
+                        max=float(HIGHEST_PRICE),
+                        step="any",
+                        mode=NumberSelectorMode.BOX,
+                        unit_of_measurement=self._entry.runtime_data.settings.currency.code,
+                    )
+                ),
+                vol.Optional(CONF_NAME): TextSelector(),
+            }
+        )
+        return self.async_show_form(
+            step_id="price",
+            data_schema=self.add_suggested_values_to_schema(schema, user_input),
+            errors=errors,
+            description_placeholders={"product": escaped(self._code), "site": escaped(self._entry.title)},
         )
 
 
-def price_list_issue_id(entry_id: str) -> str:
-    """Return the id of a site's issue."""
-    return f"price_list_empty_{entry_id}"
+class ImportFlow(SiteRepairsFlow):
+    """Leads to the import of a price list; the repair stays until there is one."""
+
+    async def async_step_init(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Begin."""
+        return await self.async_step_confirm()
+
+    async def async_step_confirm(self, user_input: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Open the import."""
+        if not self._loaded:
+            return self.async_abort(reason="entry_not_loaded")
+        if user_input is None:
+            return self.async_show_form(
+                step_id="confirm",
+                data_schema=vol.Schema({}),
+                description_placeholders={"site": escaped(self._entry.title)},
+            )
+        options = self.hass.config_entries.options
+        menu = await options.async_init(self._entry.entry_id)
+        await options.async_configure(menu["flow_id"], {"next_step_id": "import_prices"})
+        return self.async_abort(reason="import_opened", next_flow=(FlowType.OPTIONS_FLOW, menu["flow_id"]))

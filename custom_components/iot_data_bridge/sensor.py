@@ -27,7 +27,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.typing import StateType
 
-from .devices.basket import Basket
+from .devices.basket import Basket, Problem
 from .devices.basket_messages import Detail
 from .devices.bridged import BridgedObject, ObjectValue, ValueType
 from .devices.identity import object_key
@@ -39,6 +39,9 @@ from .field_devices import BasketDevice, BridgedFieldDevice, FieldDevice, Printe
 from .hub import SiteConfigEntry
 
 PARALLEL_UPDATES = 0
+
+# What the sensor of a problem's reason shows without a problem.
+NO_PROBLEM = "none"
 
 type SensorValue = StateType | datetime | Decimal
 type ObjectAndValue = tuple[BridgedObject, ObjectValue]
@@ -139,6 +142,16 @@ SITE_SENSORS: tuple[ModelSensorDescription[Site], ...] = (
     ModelSensorDescription(
         key="items_out", state_class=SensorStateClass.MEASUREMENT, value_fn=lambda site: site.items_out
     ),
+    ModelSensorDescription(
+        key="baskets_with_problems",
+        state_class=SensorStateClass.MEASUREMENT,
+        value_fn=lambda site: site.baskets_with_problems,
+    ),
+    ModelSensorDescription(
+        key="unknown_products",
+        state_class=SensorStateClass.MEASUREMENT,
+        value_fn=lambda site: len(site.unknown_products),
+    ),
     _money("value_on_the_floor", lambda site: site.value_on_the_floor),
     ModelSensorDescription(
         key="sessions_today", state_class=SensorStateClass.TOTAL_INCREASING, value_fn=lambda site: site.sessions_today
@@ -191,6 +204,8 @@ def _build(device: FieldDevice) -> Iterator[SensorEntity]:
     match device:
         case BasketDevice():
             yield from _build_models(device, device.basket, BASKET_SENSORS, device.currency)
+            if device.claim("sensor:problem_reason"):
+                yield ProblemReasonSensor(device)
         case PrinterDevice():
             yield from _build_models(device, device.printer, PRINTER_SENSORS, None)
         case SiteDevice():
@@ -258,6 +273,23 @@ class RevenueSensor(ValueEntity[tuple[Decimal, datetime]], SensorEntity):
     @override
     def _show(self, value: tuple[Decimal, datetime]) -> None:
         self._attr_native_value, self._attr_last_reset = value
+
+
+class ProblemReasonSensor(ValueEntity[tuple[Problem, ...]], SensorEntity):
+    """Why a basket needs somebody: the most urgent reason as the state, all of them as an attribute."""
+
+    _attr_device_class = SensorDeviceClass.ENUM
+    _unrecorded_attributes = frozenset({"reasons"})
+
+    def __init__(self, device: BasketDevice) -> None:
+        basket = device.basket
+        super().__init__(device, "problem_reason", lambda: basket.problems)
+        self._attr_options = [NO_PROBLEM, *(problem.value for problem in Problem)]
+
+    @override
+    def _show(self, value: tuple[Problem, ...]) -> None:
+        self._attr_native_value = value[0].value if value else NO_PROBLEM
+        self._attr_extra_state_attributes = {"reasons": [problem.value for problem in value]}
 
 
 class BridgedSensor(ValueEntity[ObjectAndValue], SensorEntity):

@@ -18,6 +18,7 @@ from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.iot_data_bridge import baskets
 from custom_components.iot_data_bridge.devices.admission import MOST_DEVICES, DeviceKind
+from custom_components.iot_data_bridge.entity_budget import MOST_ENABLED
 from custom_components.iot_data_bridge.todo import TIMES
 
 from .conftest import Say, Show
@@ -189,6 +190,7 @@ async def test_each_event_is_a_state_of_its_own(hass: HomeAssistant, say: Say) -
 
 
 async def test_the_problem_says_why(hass: HomeAssistant, say: Say, show: Show) -> None:
+    say("basket/1/status", "end")
     say("basket/1/update", '{"id":1,"list":{"MLON":1,"XXXX":1},"error":"reader lost"}')
     await hass.async_block_till_done()
     problem = show("binary_sensor.basket_1_problem")
@@ -296,11 +298,11 @@ async def test_a_new_day_begins_at_midnight_of_the_shop(
     assert show("sensor.shop_sessions_today").state == "0"
 
 
+@pytest.mark.freeze_time("2026-09-06 03:59:50+00:00")
 async def test_a_new_day_begins_where_it_has_no_midnight(
     hass: HomeAssistant, say: Say, show: Show, freezer: FrozenDateTimeFactory
 ) -> None:
     await hass.config.async_update(time_zone="America/Santiago")
-    freezer.move_to("2026-09-06 03:59:50+00:00")
     await pass_time(hass, freezer, seconds=5)
     say("basket/1/status", "start")
     await pass_time(hass, freezer, seconds=1.1)
@@ -376,19 +378,35 @@ async def test_no_state_is_written_that_did_not_change(
 async def test_a_large_site_enables_what_every_shop_needs(
     hass: HomeAssistant, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(baskets, "MOST_FULL_BASKETS", 1)
-    for number in (1, 2):
+    listed, full = baskets.MOST_LISTED_BASKETS, baskets.MOST_FULL_BASKETS
+    monkeypatch.setattr(baskets, "MOST_LISTED_BASKETS", 1)
+    monkeypatch.setattr(baskets, "MOST_FULL_BASKETS", 2)
+    for number in (1, 2, 3):
         say(f"basket/{number}/update", '{"list":{}}')
     await hass.async_block_till_done()
     registry = er.async_get(hass)
     disabled = {entry.entity_id for entry in registry.entities.values() if entry.disabled}
     keys = {"sensor": ("distinct_products", "session_started", "last_activity"), "number": ("budget",)}
-    wanted = {f"{domain}.basket_2_{key}" for domain, names in keys.items() for key in names}
-    assert disabled == wanted | {"binary_sensor.basket_2_over_budget", "button.basket_2_show_total"}
-    entities = [entry for entry in registry.entities.values() if entry.entity_id.split(".")[1].startswith("basket_")]
-    assert len(entities) == 30
-    # 150 full baskets, 850 lean ones and the site stay below Home Assistant's 10,000 entities of one entry.
-    assert 150 * 15 + 850 * (15 - len(disabled)) + 6 <= 10_000
+    wanted = {f"{domain}.basket_3_{key}" for domain, names in keys.items() for key in names}
+    wanted |= {"binary_sensor.basket_3_over_budget", "button.basket_3_show_total", "todo.basket_3_contents"}
+    assert disabled == wanted | {"todo.basket_2_contents"}
+    entities = [entry.entity_id.split(".")[1] for entry in registry.entities.values()]
+    each = len([name for name in entities if name.startswith("basket_1_")])
+    site = len([name for name in entities if name.startswith("shop_")])
+    # A thousand baskets and their site keep within the budget of enabled entities.
+    lists = (full - listed) * (each - 1)
+    assert listed * each + lists + (1000 - full) * (each - len(wanted)) + site <= MOST_ENABLED
+
+
+async def test_a_list_of_a_later_basket_stays_enabled_if_it_was(
+    hass: HomeAssistant, say: Say, show: Show, site: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say("basket/1/update", '{"list":{"MLON":1}}')
+    await hass.async_block_till_done()
+    monkeypatch.setattr(baskets, "MOST_LISTED_BASKETS", 0)
+    assert await hass.config_entries.async_reload(site.entry_id)
+    await hass.async_block_till_done()
+    assert show("todo.basket_1_contents").state == "1"
 
 
 async def test_invented_baskets_come_to_an_end(

@@ -49,6 +49,7 @@ def test_there_are_three() -> None:
 @pytest.mark.usefixtures("installed")
 async def test_the_total_is_shown_at_each_change(hass: HomeAssistant, say: Say, mqtt_mock: MqttMockHAClient) -> None:
     seen: list[Event[Any]] = async_capture_events(hass, "state_changed")
+    say("basket/1/status", "end")
     say("basket/1/update", '{"id":1,"list":{}}')
     await hass.async_block_till_done()
     await automate(hass, "show_total_at_each_change", total_prices=["sensor.basket_1_total_price"])
@@ -75,8 +76,9 @@ async def test_the_total_is_shown_at_each_change(hass: HomeAssistant, say: Say, 
 async def test_items_without_a_session_are_alerted(
     hass: HomeAssistant, say: Say, freezer: FrozenDateTimeFactory
 ) -> None:
-    say("basket/1/update", '{"id":1,"list":{}}')
-    say("basket/2/update", '{"id":2,"list":{}}')
+    for number in (1, 2):
+        say(f"basket/{number}/status", "end")
+        say(f"basket/{number}/update", f'{{"id":{number},"list":{{}}}}')
     await hass.async_block_till_done()
     alerts: list[str] = []
     hass.bus.async_listen("alerted", lambda event: alerts.append(event.data["basket"]))

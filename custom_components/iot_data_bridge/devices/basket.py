@@ -17,13 +17,13 @@ from .basket_messages import (
     read_detail,
     same_basket,
 )
+from .controller_watch import ControllerWatch
+from .errors import MalformedMessageError
 from .json_values import JsonObject, JsonValue, to_count, to_decimal, to_moment
 from .product_codes import product_code
 from .products import PriceList
+from .shown_total import ShownTotal
 
-# After a change of the contents, the next total (of this site, an automation, another server) is due within this time;
-# until then a shown total that differs is no problem.
-TOTAL_GRACE = timedelta(seconds=10)
 # How long after an `end` an update may still come from before it: a basket polls until the command has reached it, and
 # the broker sends commands and updates to us in no common order.
 LATE_UPDATE = timedelta(seconds=10)
@@ -33,6 +33,8 @@ class Problem(StrEnum):
     """The reasons of a basket's problem, the most urgent first."""
 
     ITEMS_WITHOUT_SESSION = "items_without_session"
+    OTHER_ID = "other_id"
+    CONTENTS_ALTERNATE = "contents_alternate"
     UNKNOWN_PRODUCT = "unknown_product"
     TOTAL_DIFFERS = "total_differs"
     UNREADABLE = "unreadable"
@@ -63,22 +65,22 @@ class Basket:
     root: str
     prices: PriceList
     rules: BasketRules
-    basket_id: BasketId | None = None
+    controller: ControllerWatch = field(default_factory=ControllerWatch)
     contents: dict[str, int] = field(default_factory=dict)
     checked: set[str] = field(default_factory=set)
     details: dict[Detail, DetailValue] = field(default_factory=dict)
     session_started: datetime | None = None
     last_activity: datetime | None = None
     online: bool | None = None
-    shown_total: Decimal | None = None
+    display: ShownTotal = field(default_factory=ShownTotal)
     budget: Decimal | None = None
     silent: bool = False
     # The last message on the update topic could not be read: the contents are those of the one before.
     unreadable: bool = False
     # Items left by a session were paid for or put back; a change outside a session was seen by no server.
     moved_without_session: bool = False
-    # Not stored: without a subscription nothing can be late.
-    total_due: datetime | None = field(default=None, compare=False)
+    # A basket that is first heard by an update may be in the middle of a session.
+    session_known: bool = False
     session_ended: datetime | None = field(default=None, compare=False)
     # Derived from the fields above; stored because every entity reads them.
     items: int = 0
@@ -99,41 +101,55 @@ class Basket:
         return self.budget is not None and self.priced > self.budget
 
     @property
-    def total_differs(self) -> bool:
-        """Tell whether the basket shows another total than the one computed from its contents."""
-        return (
-            self.total_due is None
-            and self.shown_total is not None
-            and self.total is not None
-            and self.shown_total != self.total
-        )
+    def basket_id(self) -> BasketId | None:
+        """Return the id that the basket told."""
+        return self.controller.basket_id
+
+    @property
+    def shown_total(self) -> Decimal | None:
+        """Return the total on the display, None when none was shown in this session."""
+        return self.display.amount
+
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """Return the products without a price; of no price list nothing is missing."""
+        return self.unknown if self.unknown and len(self.prices) else ()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Return the current problems, the most urgent first."""
-        if (
-            not (self.unknown or self.silent or self.unreadable or self.details)
-            and self.shown_total is None
-            and not self.moved_without_session
+        controller, difference = self.controller, self.display.difference
+        if not (
+            self.unknown
+            or self.silent
+            or self.unreadable
+            or self.details
+            or self.moved_without_session
+            or difference is not None
+            or controller.alternations
+            or controller.other_id
         ):
             return ()
-        found: list[Problem] = []
-        if self.moved_without_session:
-            found.append(Problem.ITEMS_WITHOUT_SESSION)
-        if self.unknown:
-            found.append(Problem.UNKNOWN_PRODUCT)
-        if self.total_differs:
-            found.append(Problem.TOTAL_DIFFERS)
-        if self.unreadable:
-            found.append(Problem.UNREADABLE)
-        if self.silent:
-            found.append(Problem.SILENT)
-        if self.details.get(Detail.ERROR):
-            found.append(Problem.CONTROLLER_ERROR)
-        return tuple(found)
+        present = {
+            Problem.ITEMS_WITHOUT_SESSION: self.moved_without_session,
+            Problem.OTHER_ID: controller.other_id,
+            Problem.CONTENTS_ALTERNATE: controller.contents_alternate,
+            Problem.UNKNOWN_PRODUCT: self.unpriced,
+            Problem.TOTAL_DIFFERS: difference is not None and self.total is not None,
+            Problem.UNREADABLE: self.unreadable,
+            Problem.SILENT: self.silent,
+            Problem.CONTROLLER_ERROR: self.details.get(Detail.ERROR),
+        }
+        return tuple(problem for problem in Problem if present[problem])
 
     def apply_update(self, update: BasketUpdate, now: datetime) -> tuple[BasketEvent, ...]:
-        """Apply a snapshot of the contents and the details."""
+        """Apply a snapshot of the contents and the details.
+
+        Raises:
+            MalformedMessageError: `other_id`: the message is of another basket, the first one's is kept.
+        """
+        if not self.controller.accept(update.basket_id, now):
+            raise MalformedMessageError("other_id")
         self._mark_active(now)
         self.online = True
         self.unreadable = False
@@ -141,18 +157,20 @@ class Basket:
         contents = update.contents
         if contents is None or contents == self.contents:
             return ()
-        differed = self.total_differs
+        total_before = self.total
         before, self.contents = self.contents, contents
-        self.moved_without_session = bool(contents) and not self._in_session(now)
+        self.moved_without_session = bool(contents) and self.session_known and not self._in_session(now)
+        self.controller.change(before, contents, now)
         events = self._move(before, contents)
         if self.checked:
             # Ticked means seen by staff: a piece that came since was not.
             self.checked = {code for code in self.checked if code in contents and contents[code] <= before.get(code, 0)}
-        self._expect_total(now, differed)
+        self.display.follow(total_before, self.total, now, running=self.rules.running_total)
         return events
 
     def apply_retained(self, update: BasketUpdate) -> None:
         """Apply a retained snapshot: it is the state of an unknown time, not an activity of the basket."""
+        self.controller.restore(update.basket_id, None)
         self._describe(update)
         if update.contents is not None:
             self.contents = update.contents
@@ -166,7 +184,7 @@ class Basket:
             case CommandKind.END:
                 return self._end(now)
             case CommandKind.TOTAL:
-                return self._show(command)
+                return self._show(command, now)
 
     def apply_availability(self, online: bool, now: datetime) -> None:
         """Apply the controller's last will or birth message."""
@@ -179,18 +197,16 @@ class Basket:
 
         `subscribed_since` is the beginning of the current gapless subscription, None without one.
         """
-        before = self.silent, self.total_due
-        self.silent = self._is_silent(now, subscribed_since)
-        if self.total_due is not None and now >= self.total_due:
-            self.total_due = None
-        return before != (self.silent, self.total_due)
+        before, self.silent = self.silent, self._is_silent(now, subscribed_since)
+        overdue = self.display.check(self.total, now)
+        return self.controller.check(now) or overdue or before != self.silent
 
     def reprice(self, now: datetime) -> None:
         """Compute the money anew after the price list changed."""
-        before, differed = self.total, self.total_differs
+        before = self.total
         self._price()
         if self.total != before:
-            self._expect_total(now, differed)
+            self.display.follow(before, self.total, now, running=self.rules.running_total)
 
     def check(self, code: str, checked: bool) -> None:
         """Tick a product off as seen by staff, or take that back.
@@ -209,7 +225,7 @@ class Basket:
     def forget_amounts(self) -> None:
         """Drop the amounts that were given in another currency."""
         self.budget = None
-        self.shown_total = None
+        self.display.clear()
 
     def line_price(self, code: str) -> Decimal | None:
         """Return the price of all pieces of a product in the basket."""
@@ -226,18 +242,7 @@ class Basket:
         """Tell whether an update that arrives now can be of a session, of the one that just ended too."""
         return self.active or (self.session_ended is not None and now - self.session_ended <= LATE_UPDATE)
 
-    def _expect_total(self, now: datetime, differed: bool) -> None:
-        """Start the grace time of the next total if the shown one was right; further changes do not extend it."""
-        if differed or self.shown_total is None:
-            return
-        if self.shown_total == self.total:
-            self.total_due = None
-        elif self.total_due is None:
-            self.total_due = now + TOTAL_GRACE
-
     def _describe(self, update: BasketUpdate) -> None:
-        if update.basket_id is not None:
-            self.basket_id = update.basket_id
         for detail, value in update.details.items():
             # A detail that was always null does not exist.
             if value is not None or detail in self.details:
@@ -248,41 +253,39 @@ class Basket:
         self.last_activity = now
 
     def _start(self, now: datetime) -> tuple[BasketEvent, ...]:
+        self.session_known = True
         if self.active:
             return ()  # a repeated start does nothing, in the basket neither
         self.session_started = now.replace(microsecond=0)
         self.moved_without_session = False
-        self.shown_total = None
-        self.total_due = None
+        self.display.clear()
+        self.controller.reset()
         if self.checked:
             self.checked.clear()
             self.revision += 1
         return (BasketEvent(EventKind.SESSION_STARTED, self.items, self.total),)
 
     def _end(self, now: datetime) -> tuple[BasketEvent, ...]:
+        self.session_known = True
         if not self.active:
             return ()
         self.session_started = None
         self.session_ended = now
         # The next customer has another budget.
         self.budget = None
-        self.shown_total = None
-        self.total_due = None
+        self.display.clear()
+        self.controller.reset()
         self.silent = False
         return (BasketEvent(EventKind.SESSION_ENDED, self.items, self.total),)
 
-    def _show(self, command: BasketCommand) -> tuple[BasketEvent, ...]:
+    def _show(self, command: BasketCommand, now: datetime) -> tuple[BasketEvent, ...]:
         # As the controller: ignored before a start, and when it is another basket's.
         if not self.active or not same_basket(self.basket_id, command.basket_id):
             return ()
         # Compared as the amount that can be paid; servers with binary floats send 10799.999999999998.
         shown = None if command.total_price is None else self.prices.currency.round(command.total_price)
-        if shown == self.total:
-            # Any other total may be older than the last change, and the right one still under way.
-            self.total_due = None
-        if shown == self.shown_total:
+        if not self.display.show(shown, self.total, now):
             return ()
-        self.shown_total = shown
         return (BasketEvent(EventKind.TOTAL_SHOWN, self.items, shown),)
 
     def _price(self) -> None:
@@ -343,9 +346,10 @@ class Basket:
             "session_started": _moment_text(self.session_started),
             "last_activity": _moment_text(self.last_activity),
             "online": self.online,
-            "shown_total": None if self.shown_total is None else str(self.shown_total),
+            "shown_total": self.display.as_json(),
             "budget": None if self.budget is None else str(self.budget),
             "moved_without_session": self.moved_without_session,
+            "session_known": self.session_known,
         }
 
     @classmethod
@@ -364,14 +368,15 @@ class Basket:
             root=str(stored["root"]),
             prices=prices,
             rules=rules,
-            basket_id=basket_id if isinstance(basket_id, str | int) else None,
             session_started=to_moment(stored.get("session_started")),
             last_activity=to_moment(stored.get("last_activity")),
             online=online if isinstance(online, bool) else None,
-            shown_total=to_decimal(stored.get("shown_total")),
+            display=ShownTotal.from_json(stored.get("shown_total")),
             budget=to_decimal(stored.get("budget")),
             moved_without_session=stored.get("moved_without_session") is True,
+            session_known=stored.get("session_known") is not False,
         )
+        basket.controller.restore(basket_id if isinstance(basket_id, str | int) else None, basket.last_activity)
         if isinstance(contents, dict):
             # Earlier versions stored codes with the filling around them.
             for spelled, value in contents.items():

@@ -14,7 +14,12 @@ from .money import Currency
 
 @dataclass(slots=True)
 class Site:
-    """The sums of a shop: `summarise` counts the baskets, `count_event` and `turn_day` keep the day's figures."""
+    """The sums of a shop: `summarise` counts the baskets, `count_event` and `turn_day` keep the day's figures.
+
+    Attributes:
+        baskets_with_problems: each counted once, however many its problems are.
+        unknown_products: the products without a price, each once, however many baskets hold it; in order.
+    """
 
     currency: Currency
     figures: DayFigures
@@ -22,6 +27,8 @@ class Site:
     baskets_idle: int = 0
     items_out: int = 0
     value_on_the_floor: Decimal = Decimal(0)
+    baskets_with_problems: int = 0
+    unknown_products: tuple[str, ...] = ()
 
     @property
     def sessions_today(self) -> int:
@@ -40,9 +47,13 @@ class Site:
 
     def summarise(self, baskets: Iterable[Basket]) -> None:
         """Count the baskets, and the items and their priced value in baskets that are in use."""
-        in_use = idle = items = 0
+        in_use = idle = items = with_problems = 0
         value = Decimal(0)
+        unknown: set[str] = set()
         for basket in baskets:
+            if basket.problems:
+                with_problems += 1
+                unknown.update(basket.unpriced)
             if basket.session_started is None:
                 idle += 1
             else:
@@ -53,6 +64,8 @@ class Site:
         self.baskets_idle = idle
         self.items_out = items
         self.value_on_the_floor = value
+        self.baskets_with_problems = with_problems
+        self.unknown_products = tuple(sorted(unknown))
 
     def count_event(self, event: BasketEvent, shown_total: Decimal | None) -> None:
         """Count started sessions; add the total of an ended one, the computed or the last shown, to the revenue.

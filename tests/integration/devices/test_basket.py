@@ -17,9 +17,11 @@ from custom_components.iot_data_bridge.devices.basket_messages import (
     CommandKind,
     Detail,
 )
+from custom_components.iot_data_bridge.devices.errors import MalformedMessageError
 from custom_components.iot_data_bridge.devices.json_values import JsonObject
 from custom_components.iot_data_bridge.devices.money import Currency
 from custom_components.iot_data_bridge.devices.products import PriceList, Product
+from custom_components.iot_data_bridge.devices.shown_total import Difference
 
 NOON = datetime(2026, 11, 20, 12, 0, 30, 500_000, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -38,6 +40,12 @@ def prices() -> PriceList:
 @pytest.fixture
 def basket(prices: PriceList) -> Basket:
     return Basket("basket/1", prices, BasketRules(silence=timedelta(minutes=15)))
+
+
+@pytest.fixture
+def running(prices: PriceList) -> Basket:
+    """A basket of a site that shows a running total."""
+    return Basket("basket/1", prices, BasketRules(running_total=True))
 
 
 def update(**contents: int) -> BasketUpdate:
@@ -118,9 +126,58 @@ def test_an_unknown_product_is_told_once_and_leaves_no_total(basket: Basket) -> 
 
 
 def test_contents_that_change_without_a_session_are_a_problem(basket: Basket) -> None:
+    basket.apply_command(END, LONG_AGO)
     basket.apply_update(update(MLON=1), NOON)
     assert problems(basket) == (Problem.ITEMS_WITHOUT_SESSION,)
     basket.apply_command(START, NOON)
+    assert problems(basket) == ()
+
+
+def test_a_basket_that_was_first_heard_may_be_in_use_already(basket: Basket) -> None:
+    basket.apply_update(update(MLON=1), NOON)
+    basket.apply_update(update(MLON=2), NOON + SECOND)
+    assert problems(basket) == ()
+    restored = Basket.from_json(basket.as_json(), basket.prices, basket.rules)
+    restored.apply_update(update(MLON=3), NOON + 2 * SECOND)
+    assert problems(restored) == ()
+    basket.apply_command(END, NOON + 3 * SECOND)
+    basket.apply_update(update(MLON=9), NOON + 3 * SECOND)
+    assert problems(basket) == (Problem.ITEMS_WITHOUT_SESSION,)
+
+
+def test_a_basket_of_an_earlier_version_was_heard_before(basket: Basket) -> None:
+    stored = basket.as_json()
+    del stored["session_known"]
+    restored = Basket.from_json(stored, basket.prices, basket.rules)
+    restored.apply_update(update(MLON=1), NOON)
+    assert problems(restored) == (Problem.ITEMS_WITHOUT_SESSION,)
+
+
+def test_without_any_price_list_no_product_lacks_a_price() -> None:
+    basket = Basket("basket/1", PriceList(Currency("KRW")), BasketRules())
+    basket.apply_update(update(MLON=1), NOON)
+    assert (basket.total, problems(basket), basket.unpriced) == (None, (), ())
+    basket.prices.replace([WATER])
+    assert (problems(basket), basket.unpriced) == ((Problem.UNKNOWN_PRODUCT,), ("MLON",))
+
+
+def test_another_basket_on_the_topic_is_refused_and_named(basket: Basket) -> None:
+    basket.apply_command(START, NOON)
+    basket.apply_update(update(MLON=1), NOON)
+    with pytest.raises(MalformedMessageError, match="other_id"):
+        basket.apply_update(BasketUpdate(2, {"WTMN": 5}, {Detail.ERROR: "E1"}), NOON + SECOND)
+    assert (basket.contents, basket.basket_id, problems(basket)) == ({"MLON": 1}, 1, (Problem.OTHER_ID,))
+    assert basket.check_timeouts(NOON + timedelta(minutes=11), LONG_AGO)
+    assert problems(basket) == ()
+
+
+def test_contents_that_alternate_are_a_problem_and_nothing_is_dropped(basket: Basket) -> None:
+    basket.apply_command(START, NOON)
+    for second in range(8):
+        events = basket.apply_update(update(MLON=1 + second % 2), NOON + second * SECOND)
+        assert events
+    assert problems(basket) == (Problem.CONTENTS_ALTERNATE,)
+    basket.apply_update(update(MLON=3), NOON + 9 * SECOND)
     assert problems(basket) == ()
 
 
@@ -151,7 +208,31 @@ def test_an_empty_basket_without_a_session_is_no_problem(basket: Basket) -> None
     assert problems(basket) == ()
 
 
-def test_a_shown_total_that_differs_is_a_problem_if_nobody_shows_another(basket: Basket) -> None:
+def test_a_total_that_was_shown_by_hand_may_grow_old(basket: Basket) -> None:
+    basket.apply_command(START, NOON)
+    basket.apply_update(update(MLON=1), NOON)
+    basket.apply_command(total(10800), NOON)
+    for count in range(2, 9):
+        basket.apply_update(update(MLON=count), NOON + count * SECOND)
+    basket.check_timeouts(NOON + timedelta(minutes=9), LONG_AGO)
+    assert problems(basket) == ()
+    restored = Basket.from_json(basket.as_json(), basket.prices, basket.rules)
+    assert (restored.shown_total, problems(restored)) == (Decimal(10800), ())
+
+
+def test_a_wrong_total_stays_the_one_that_was_found_until_a_right_one_is_shown(basket: Basket) -> None:
+    basket.apply_command(START, NOON)
+    basket.apply_update(update(MLON=1), NOON)
+    basket.apply_command(total(1), NOON)
+    basket.apply_update(update(MLON=2), NOON + SECOND)
+    assert problems(basket) == (Problem.TOTAL_DIFFERS,)
+    assert basket.display.difference == Difference(Decimal(1), Decimal(10800))
+    basket.apply_command(total(21600), NOON + 2 * SECOND)
+    assert problems(basket) == ()
+
+
+def test_a_running_total_that_differs_is_a_problem_if_nobody_shows_another(running: Basket) -> None:
+    basket = running
     basket.apply_command(START, NOON)
     basket.apply_update(update(MLON=1), NOON)
     basket.apply_command(total(10800), NOON)
@@ -205,7 +286,8 @@ def test_stored_codes_with_the_filling_around_them_meet_their_prices(prices: Pri
     assert basket.priced == 2100
 
 
-def test_a_total_that_the_next_update_overtook_is_no_problem(basket: Basket) -> None:
+def test_a_total_that_the_next_update_overtook_is_no_problem(running: Basket) -> None:
+    basket = running
     basket.apply_command(START, NOON)
     basket.apply_command(total(0), NOON)
     basket.apply_update(update(MLON=1), NOON)
@@ -217,7 +299,8 @@ def test_a_total_that_the_next_update_overtook_is_no_problem(basket: Basket) -> 
     assert problems(basket) == ()
 
 
-def test_a_total_that_never_comes_is_a_problem_however_busy_the_basket_is(basket: Basket) -> None:
+def test_a_total_that_never_comes_is_a_problem_however_busy_the_basket_is(running: Basket) -> None:
+    basket = running
     basket.apply_command(START, NOON)
     basket.apply_command(total(0), NOON)
     for second in range(1, 12):
@@ -226,7 +309,8 @@ def test_a_total_that_never_comes_is_a_problem_however_busy_the_basket_is(basket
     assert problems(basket) == (Problem.TOTAL_DIFFERS,)
 
 
-def test_what_is_taken_back_needs_no_other_total(basket: Basket) -> None:
+def test_what_is_taken_back_needs_no_other_total(running: Basket) -> None:
+    basket = running
     basket.apply_command(START, NOON)
     basket.apply_command(total(0), NOON)
     basket.apply_update(update(MLON=1), NOON)
@@ -236,7 +320,8 @@ def test_what_is_taken_back_needs_no_other_total(basket: Basket) -> None:
     assert problems(basket) == ()
 
 
-def test_a_total_has_a_moment_to_follow_a_price(basket: Basket, prices: PriceList) -> None:
+def test_a_total_has_a_moment_to_follow_a_price(running: Basket, prices: PriceList) -> None:
+    basket = running
     basket.apply_command(START, NOON)
     basket.apply_update(update(MLON=1), NOON)
     basket.apply_command(total(10800), NOON)
