@@ -13,9 +13,10 @@ from mqtt_controller.displays import DisplayError, Lines, PriceFormat
 from mqtt_controller.messages import told_id, update_payload
 from mqtt_controller.poller import Cycle
 from mqtt_controller.presence import Sighting
-from tests.wire.files import read_wire_file
+from tests.wire.files import name_of, read_wire_file
 
-WIRE = read_wire_file("basket_commands")
+COMMANDS = read_wire_file("basket_commands")
+UPDATES = read_wire_file("basket_updates")
 
 
 class RecordingPolling:
@@ -149,7 +150,9 @@ def test_another_baskets_total_is_ignored(basket: Basket) -> None:
 
 
 # This controller tells a number as a number, never as a text.
-@pytest.mark.parametrize("case", [case for case in WIRE["ids"] if case["told"] == told_id(str(case["told"]))], ids=str)
+@pytest.mark.parametrize(
+    "case", [case for case in COMMANDS["ids"] if case["told"] == told_id(str(case["told"]))], ids=str
+)
 def test_a_total_is_shown_by_the_basket_that_the_wire_says(case: dict[str, Any]) -> None:
     basket = Basket(str(case["told"]))
     basket.command("start")
@@ -174,19 +177,10 @@ def test_a_new_session_shows_zero_again(basket: Basket) -> None:
     assert basket.display.lines == ("Total Price:", "0 원")
 
 
-@pytest.mark.parametrize(
-    ("basket_id", "written"),
-    [
-        ("1", "1"),
-        ("015", "15"),
-        ("unit0001", '"unit0001"'),
-        ("1234567890123456", '"1234567890123456"'),
-        ("²", '"²"'),
-    ],
-)
-def test_an_update_is_the_full_snapshot_with_the_baskets_id(basket_id: str, written: str) -> None:
-    payload = update_payload(basket_id, {"MLON": 2, "WTMN": 1}).decode()
-    assert payload == f'{{"id":{written},"list":{{"MLON":2,"WTMN":1}}}}'
+@pytest.mark.parametrize("message", UPDATES["written"], ids=name_of)
+def test_an_update_is_written_as_the_wire_says(message: dict[str, Any]) -> None:
+    assert told_id(message["basket_id"]) == message["id"]
+    assert update_payload(message["basket_id"], message["contents"]).decode() == message["text"]
 
 
 def test_an_update_is_sent_once_after_start_and_then_on_change(basket: Basket) -> None:

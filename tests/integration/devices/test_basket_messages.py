@@ -26,6 +26,7 @@ from custom_components.iot_data_bridge.devices.errors import MalformedMessageErr
 from tests.wire.files import name_of, payload_of, read_wire_file
 
 COMMANDS = read_wire_file("basket_commands")
+UPDATES = read_wire_file("basket_updates")
 CODES = read_wire_file("product_codes")
 
 JSON = st.recursive(
@@ -42,20 +43,16 @@ def refusal(payload: bytes, parse: object) -> str:
     return caught.value.reason
 
 
-@pytest.mark.parametrize(
-    "payload",
-    [b'{"id":1,"list":{"MLON":2,"WTMN":1}}', b'{"ID":1,"List":{"MLON":"2","WTMN":1.0},"firmware":"3"}'],
-)
-def test_an_update_is_a_snapshot_of_products_and_counts(payload: bytes) -> None:
-    assert parse_update(payload) == BasketUpdate(1, {"MLON": 2, "WTMN": 1}, {})
+@pytest.mark.parametrize("message", [*UPDATES["written"], *UPDATES["understood"]], ids=name_of)
+def test_an_update_is_understood_as_the_wire_says(message: dict[str, Any]) -> None:
+    update = parse_update(payload_of(message))
+    assert update == BasketUpdate(message["id"], message["contents"], {})
+    assert type(update.basket_id) is type(message["id"])
 
 
-def test_an_empty_list_is_an_empty_basket() -> None:
-    assert parse_update(b'{"id":"unit7","list":{}}') == BasketUpdate("unit7", {}, {})
-
-
-def test_a_count_of_zero_is_no_product() -> None:
-    assert parse_update(b'{"list":{"MLON":0}}').contents == {}
+@pytest.mark.parametrize("message", UPDATES["refused"], ids=name_of)
+def test_an_update_that_is_wrong_in_one_place_is_refused(message: dict[str, Any]) -> None:
+    assert refusal(payload_of(message), parse_update)
 
 
 def test_an_update_may_tell_more_than_its_contents() -> None:
