@@ -13,9 +13,7 @@ class Reason(StrEnum):
     MISSING_FIELD = "missing_field"  # an envelope without Equip.Tag, Message.ID or VALUE; a path that leads nowhere
     NULL_VALUE = "null_value"
     UNKNOWN_KEY = "unknown_key"  # no rule for this Equip.Tag and Message.ID
-    UNKNOWN_OBJECT = (
-        "unknown_object"  # a name that a rule's template made is not in the device catalog, or of another type
-    )
+    UNKNOWN_OBJECT = "unknown_object"  # a template made a name that no object of this type has
     NO_DEVICE = "no_device"  # mapped to an object that goes to nobody
     CAST_FAILED = "cast_failed"
     NOT_FINITE = "not_finite"

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from data_bridge.cli.main import main
+from data_bridge.dead_letters.store import DeadLetterStore
 from data_bridge.runtime.health import STALE_SECONDS, read_health, write_health
 from tests.data_bridge.conftest import EXAMPLES
 
@@ -84,6 +85,25 @@ def test_settings_that_cannot_work_are_one_line_and_no_traceback(
     (tmp_path / "bridge.yaml").write_text("broker: {port: 99999}")
     assert main(["check", "--config", str(tmp_path / "bridge.yaml")]) == 2
     assert "broker.port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("action", "printed", "code"),
+    [("replay", "there is no dead letter 99", 1), ("purge", "1 of them are not in the store", 0)],
+)
+def test_a_dead_letter_that_there_is_not_is_told(
+    config: str, capsys: pytest.CaptureFixture[str], action: str, printed: str, code: int
+) -> None:
+    store = DeadLetterStore(Path(config).parent / "data" / "dead-letters.sqlite", 100, 1024 * 1024)
+    store.close()
+    assert main(["dead-letters", action, "99", "--config", config]) == code
+    assert printed in capsys.readouterr().err
+
+
+def test_a_reason_that_there_is_not_is_told_with_the_nearest(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["dead-letters", "list", "--reason", "unknown-key", "--config", config])
+    assert "there is no reason 'unknown-key' (did you mean 'unknown_key'?)" in capsys.readouterr().err
 
 
 def test_health_of_a_bridge_that_never_ran(config: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,8 @@ from communicator.protocols.mqtt.mqtt_protocol import MQTTProtocol, PreparedPubl
 from data_bridge import VERSION
 from data_bridge.catalog.loader import load
 from data_bridge.cli.replay_client import ask_to_replay, publish_again
-from data_bridge.dead_letters.store import DeadLetterStore
+from data_bridge.dead_letters.letter import letter_reason
+from data_bridge.dead_letters.store import DeadLetter, DeadLetterStore
 from data_bridge.logs import configure_logging
 from data_bridge.pipeline.explain import Skipped, explain
 from data_bridge.pipeline.resolver import compile_catalog
@@ -46,6 +47,7 @@ _OUTCOMES = {
     "failed_again": "failed again and stay, or their deliveries do",
     "open": "wait for the broker's answer and stay until it comes",
     "not_confirmed": "were not confirmed by the broker and stay",
+    "not_found": "were no longer in the store",
     "inputs": "are inputs, which only a running bridge can map, and stay",
 }
 
@@ -80,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     listing = actions.add_parser("list", help="one line each, oldest first", parents=[common])
     listing.add_argument("--limit", type=int, default=100)
     listing.add_argument("--after", type=int, default=0, metavar="ID", help="only those after this one")
-    listing.add_argument("--reason", help="only those with this reason")
+    listing.add_argument("--reason", type=_reason, help="only those with this reason")
     show = actions.add_parser("show", help="everything about one, as JSON", parents=[common])
     show.add_argument("id", type=int)
     replay = actions.add_parser("replay", help="send again, and forget what was delivered", parents=[common])
@@ -93,6 +95,13 @@ def _parser() -> argparse.ArgumentParser:
     chosen.add_argument("--older-than", type=float, metavar="HOURS")
     chosen.add_argument("--all", action="store_true")
     return parser
+
+
+def _reason(word: str) -> str:
+    try:
+        return letter_reason(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -216,11 +225,7 @@ def _replay(settings: Settings, given: argparse.Namespace) -> int:
     after = 0
     try:
         while True:
-            if given.all:
-                batch = store.find_all(_AT_ONCE, after)
-            else:
-                batch = [found for number in given.id[:_AT_ONCE] if (found := store.get(number)) is not None]
-                del given.id[:_AT_ONCE]
+            batch = store.find_all(_AT_ONCE, after) if given.all else _take(store, given.id)
             if batch and health.healthy:
                 total.update(asyncio.run(ask_to_replay(settings, [each.id for each in batch])))
             elif batch:
@@ -245,10 +250,26 @@ def _replay(settings: Settings, given: argparse.Namespace) -> int:
     return OK if total["replayed"] or (given.all and not total) else FINDING
 
 
+def _take(store: DeadLetterStore, numbers: list[int]) -> list[DeadLetter]:
+    """Return the letters of the next numbers, and take these from the list."""
+    found: list[DeadLetter] = []
+    for number in numbers[:_AT_ONCE]:
+        letter = store.get(number)
+        if letter is not None:
+            found.append(letter)
+        else:
+            print(f"there is no dead letter {number}", file=sys.stderr)
+    del numbers[:_AT_ONCE]
+    return found
+
+
 def _purge(settings: Settings, given: argparse.Namespace) -> int:
     store = _open(settings)
     if given.id:
         removed = store.remove(given.id)
+        missing = len(set(given.id)) - removed
+        if missing:
+            print(f"{missing} of them are not in the store", file=sys.stderr)
     else:
         removed = store.purge(None if given.all else time.time() - given.older_than * 3600)
     store.close()
