@@ -28,7 +28,7 @@ from .devices.bridged import (
 from .devices.errors import MalformedMessageError
 from .devices.identity import bridge_key, bridged_key, object_key
 from .devices.introductions import Introductions
-from .devices.json_values import JsonObject
+from .devices.json_values import JsonObject, JsonValue
 from .devices.level_names import is_id
 from .devices.topics import Channel
 from .field_devices import BridgeDevice, BridgedFieldDevice, FieldDevice
@@ -76,15 +76,10 @@ class Bridges(DeviceCollection):
 
     @override
     def stored(self) -> list[JsonObject]:
-        return [
-            {
-                **bridge.bridge.as_json(),
-                "devices": [
-                    device.device.as_json() for device in self.bridged_devices.values() if device.bridge is bridge
-                ],
-            }
-            for bridge in self.by_id.values()
-        ]
+        devices: dict[str, list[JsonValue]] = {bridge_id: [] for bridge_id in self.by_id}
+        for device in self.bridged_devices.values():
+            devices[device.bridge.bridge.bridge_id].append(device.device.as_json())
+        return [{**bridge.bridge.as_json(), "devices": devices[bridge_id]} for bridge_id, bridge in self.by_id.items()]
 
     @override
     def remove(self, key: str) -> bool:
