@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
 
@@ -13,7 +14,7 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers import issue_registry as ir
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
-from custom_components.iot_data_bridge import entity_budget
+from custom_components.iot_data_bridge import baskets, entity_budget
 from custom_components.iot_data_bridge.const import DOMAIN
 from custom_components.iot_data_bridge.devices.admission import MOST_DEVICES, DeviceKind
 
@@ -235,6 +236,29 @@ async def test_room_that_deleted_devices_leave_is_used_again(hass: HomeAssistant
     entities = er.async_entries_for_config_entry(er.async_get(hass), ENTRY_ID)
     assert {entity.disabled_by for entity in entities} == {None}
     assert budget_repair(hass) is None
+
+
+@pytest.mark.usefixtures("site")
+async def test_a_thousand_baskets_fit_into_the_budget(
+    hass: HomeAssistant, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most_listed, most_full = baskets.MOST_LISTED_BASKETS, baskets.MOST_FULL_BASKETS
+    monkeypatch.setattr(baskets, "MOST_LISTED_BASKETS", 1)
+    monkeypatch.setattr(baskets, "MOST_FULL_BASKETS", 2)
+
+    def enabled() -> int:
+        entities = er.async_entries_for_config_entry(er.async_get(hass), ENTRY_ID)
+        return sum(entity.disabled_by is None for entity in entities)
+
+    counts = [enabled()]
+    for number in range(3):
+        say(f"basket/{number}/update", UPDATE)
+        await hass.async_block_till_done()
+        counts.append(enabled())
+    site, (listed, full, lean) = counts[0], (after - before for before, after in pairwise(counts))
+    assert listed > full > lean
+    all_of_them = most_listed * listed + (most_full - most_listed) * full + (1_000 - most_full) * lean
+    assert site + all_of_them <= entity_budget.MOST_ENABLED
 
 
 # ---------------------------------------------------------------- a defect
