@@ -28,15 +28,15 @@ def test_the_answer_to_each_subscription_is_told(tmp_path: Path, fast_path: bool
         json.dumps({"defaultACLAccess": allowed, "roles": [role], "groups": [group], "anonymousGroup": "all"})
     )
     plugin = ("plugin /usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so", f"plugin_opt_config_file {rules}")
-    answers: Collected[tuple[str, int]] = Collected()
+    answers: Collected[tuple[str, int, int]] = Collected()
     with Mosquitto(tmp_path / "broker", settings=plugin) as broker, client_of(broker, fast_path) as client:
-        client.callbacks.subscribed = lambda topic_filter, code: answers.add((topic_filter, code))
+        client.callbacks.subscribed = lambda topic_filter, qos, code: answers.add((topic_filter, qos, code))
         client.subscribe("secret/#", Messages(), qos=1)
         client.subscribe("open/a", Messages(), qos=1)
-        assert sorted(answers.wait(2)) == [("open/a", 1), ("secret/#", 0x87)]
+        assert sorted(answers.wait(2)) == [("open/a", 1, 1), ("secret/#", 1, 0x87)]
         broker.restart()
         # Asked again at each connection: what was refused may be allowed by now.
-        assert sorted(answers.wait(4)[2:]) == [("open/a", 1), ("secret/#", 0x87)]
+        assert sorted(answers.wait(4)[2:]) == [("open/a", 1, 1), ("secret/#", 1, 0x87)]
 
 
 def test_an_attempt_that_failed_is_told_with_its_reason(broker: Mosquitto, make_client: MakeClient) -> None:
@@ -112,7 +112,7 @@ def test_what_a_broker_does_not_support_is_sent_without_it_where_that_was_asked_
             client_of(broker, fast_path, lower_to_broker=True) as client,
         ):
             subscribed: Collected[int] = Collected()
-            reader.callbacks.subscribed = lambda _filter, code: subscribed.add(code)
+            reader.callbacks.subscribed = lambda _filter, _qos, code: subscribed.add(code)
             reader.subscribe("#", messages)
             subscribed.wait(1)
             codes: Collected[tuple[str, int]] = Collected()
@@ -135,7 +135,7 @@ def test_a_last_will_that_the_broker_does_not_support_is_lowered_where_that_was_
         messages = Messages()
         with client_of(broker, fast_path) as reader:
             subscribed: Collected[int] = Collected()
-            reader.callbacks.subscribed = lambda _filter, code: subscribed.add(code)
+            reader.callbacks.subscribed = lambda _filter, _qos, code: subscribed.add(code)
             reader.subscribe("#", messages)
             subscribed.wait(1)
             client = client_of(broker, fast_path, lower_to_broker=True, client_id="one")
@@ -152,7 +152,7 @@ def test_what_was_queued_before_the_broker_told_its_limits_is_lowered_too(tmp_pa
         messages = Messages()
         with client_of(broker, fast_path) as reader:
             subscribed: Collected[int] = Collected()
-            reader.callbacks.subscribed = lambda _filter, code: subscribed.add(code)
+            reader.callbacks.subscribed = lambda _filter, _qos, code: subscribed.add(code)
             reader.subscribe("#", messages)
             subscribed.wait(1)
             client = client_of(broker, fast_path, lower_to_broker=True)

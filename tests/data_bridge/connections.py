@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from communicator.protocols.mqtt.mqtt_protocol import MQTTProtocol, PreparedPublish
 from communicator.protocols.mqtt.subscriptions import Subscriptions
+from data_bridge.damaged_files import DamagedFile
 from data_bridge.pipeline.connection import MessageHandler, RoutingTable
 
 
@@ -132,3 +133,8 @@ class ScriptedConnection:
 def refused_nothing(topic: str, error: str) -> None:
     """What an announcer tells of an announcement that is refused, where none should be."""
     raise AssertionError(f"{topic}: {error}")
+
+
+def not_damaged(damaged: DamagedFile) -> None:
+    """What is reported of a damaged file, where none should be."""
+    raise AssertionError(damaged)

@@ -7,13 +7,13 @@ from typing import Self
 
 
 class Proxy:
-    """Listens on a random port of the loopback interface; a context manager."""
+    """Listens on a port of the loopback interface, a random one unless it is given; a context manager."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, own_port: int = 0) -> None:
         self.held = threading.Event()
         self._broker_port = port
         self._wanted: bytes | None = None
-        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening = socket.create_server(("127.0.0.1", own_port))
         self._sockets: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
@@ -39,6 +39,10 @@ class Proxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all connections, and take no more."""
         for each in (self._listening, *self._sockets):
             try:
                 each.shutdown(socket.SHUT_RDWR)

@@ -87,6 +87,7 @@ class BridgeProcess:
     broker: Mosquitto
     environment: Mapping[str, str] = field(default_factory=dict)
     root: str = "iot_data_bridge/main"
+    user: int | None = None
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -105,14 +106,26 @@ class BridgeProcess:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another command with the same settings, and return what it printed."""
         return subprocess.run(  # noqa: S603 -- our own program
-            self.command(*arguments), env=self.environ(), capture_output=True, text=True, timeout=60, check=False
+            self.command(*arguments),
+            env=self.environ(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            user=self.user,
         )
 
     def start(self) -> None:
         """Start it; it is up when `availability` says so."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 -- our own program
-                self.command("run"), env=self.environ(), stdout=log, stderr=subprocess.STDOUT
+                self.command("run"),
+                env=self.environ(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                user=self.user,
+                group=self.user,
+                extra_groups=None if self.user is None else [],
             )
 
     @property
@@ -144,6 +157,14 @@ class BridgeProcess:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return when a condition holds."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.02)
 
 
 def log_lines(bridge: BridgeProcess, event: str) -> list[dict[str, object]]:

@@ -4,19 +4,23 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from logging.handlers import RotatingFileHandler
 
 import structlog
 from structlog.stdlib import BoundLogger
 from structlog.typing import Processor
 
+from data_bridge.damaged_files import DamagedFile, DamagedFileError, DamagedFiles
+from data_bridge.log_file import LogFile
 from data_bridge.settings import LoggingSettings
 
 _LIMIT_SECONDS = 60.0
 
 
-def configure_logging(settings: LoggingSettings) -> None:
-    """Send every log line of the process, structlog's and the standard library's, to stdout and the file."""
+def configure_logging(settings: LoggingSettings, damaged: DamagedFiles) -> None:
+    """Send every log line of the process, structlog's and the standard library's, to stdout and the file.
+
+    What is in the file's place and cannot be written is moved aside; where that is impossible there is no file.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -35,13 +39,12 @@ def configure_logging(settings: LoggingSettings) -> None:
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
     )
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
-    if settings.file is not None:
-        settings.file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(
-            RotatingFileHandler(
-                settings.file, maxBytes=settings.maximum_bytes, backupCount=settings.backups, encoding="utf-8"
-            )
-        )
+    path = settings.file
+    if path is not None:
+        try:
+            handlers.append(damaged.run(lambda: LogFile(path, settings.maximum_bytes, settings.backups)))
+        except DamagedFileError as error:
+            damaged.report(DamagedFile(error.path, None, error.cause))
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)

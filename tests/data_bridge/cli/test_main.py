@@ -7,7 +7,6 @@ import pytest
 
 from data_bridge.cli.main import main
 from data_bridge.dead_letters.store import DeadLetterStore
-from data_bridge.runtime.health import STALE_SECONDS, read_health, write_health
 from tests.data_bridge.conftest import EXAMPLES
 
 MESSAGE = '{"header":{"UUID":"u1"},"payload":{"Equip.Tag":"GPS001","Message.ID":"GLL001","VALUE":"37.5"}}'
@@ -109,15 +108,3 @@ def test_a_reason_that_there_is_not_is_told_with_the_nearest(config: str, capsys
 def test_health_of_a_bridge_that_never_ran(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["health", "--config", config]) == 1
     assert "does not run" in capsys.readouterr().out
-
-
-def test_health_is_judged_by_connection_and_age(tmp_path: Path) -> None:
-    path = tmp_path / "health.json"
-    write_health(path, connected=True, content={})
-    assert read_health(path).healthy
-    written = orjson.loads(path.read_bytes())["ts"]
-    assert not read_health(path, written + STALE_SECONDS + 1).healthy
-    write_health(path, connected=False, content={})
-    assert "no connection" in read_health(path).text
-    path.write_bytes(b"[]")
-    assert "damaged" in read_health(path).text

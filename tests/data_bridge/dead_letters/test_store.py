@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from data_bridge.damaged_files import DamagedFile, DamagedFileError, DamagedFiles
 from data_bridge.dead_letters.letter import Origin, OriginKind, Undelivered
-from data_bridge.dead_letters.store import DeadLetterStore
+from data_bridge.dead_letters.store import DeadLetterStore, open_to_read
 from data_bridge.dead_letters.writer import DeadLetterWriter
 from data_bridge.logs import get_logger
 from data_bridge.reasons import Reason
+from tests.data_bridge.connections import not_damaged
 
 MEBIBYTE = 1024 * 1024
 LETTER = Undelivered(
@@ -142,7 +144,7 @@ def test_two_processes_may_use_one_file(path: Path) -> None:
 def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"no database " * 100)
-    with pytest.raises(sqlite3.Error):
+    with pytest.raises(DamagedFileError, match="file is not a database"):
         DeadLetterStore(path, 10, MEBIBYTE)
 
 
@@ -161,7 +163,7 @@ def test_only_its_owner_may_read_it(path: Path) -> None:
 async def test_while_the_disk_refuses_letters_wait(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("data_bridge.dead_letters.writer._RETRY_SECONDS", 0.001)
     store = DeadLetterStore(path, 10, MEBIBYTE)
-    writer = DeadLetterWriter(store, get_logger("test"))
+    writer = DeadLetterWriter(store, get_logger("test"), DamagedFiles(not_damaged))
     real, failures = store.add, iter([True, True, False])
 
     def add(letters: list[Undelivered]) -> int:
@@ -175,5 +177,94 @@ async def test_while_the_disk_refuses_letters_wait(path: Path, monkeypatch: pyte
     async with asyncio.timeout(10):
         await stored.wait()
     assert store.count() == 1
-    assert writer.stored == 1
+    assert (writer.stored, writer.error) == (1, None)
     await writer.close()
+
+
+async def test_a_store_that_is_damaged_while_it_is_used_is_moved_aside_and_its_numbers_are_not_used_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("data_bridge.dead_letters.writer._RETRY_SECONDS", 0.001)
+    store = DeadLetterStore(path, 100_000, 100 * MEBIBYTE)
+    # More than SQLite keeps in memory.
+    store.add([replace(LETTER, payload=bytes(300))] * 20_000)
+    with path.open("r+b") as file:
+        file.seek(MEBIBYTE)
+        file.write(bytes(3 * MEBIBYTE))
+    reported: list[DamagedFile] = []
+    writer = DeadLetterWriter(store, get_logger("test"), DamagedFiles(reported.append))
+    stored = asyncio.Event()
+    writer.add(LETTER, stored.set)
+    async with asyncio.timeout(20):
+        await stored.wait()
+    assert [(each.id, each.letter) for each in store.find_all()] == [(20_001, LETTER)]
+    (damaged,) = reported
+    assert (damaged.path, damaged.cause) == (path, "database disk image is malformed")
+    assert damaged.moved_to is not None
+    assert damaged.moved_to.stat().st_size > 4 * MEBIBYTE
+    assert writer.error is None
+    await writer.close()
+
+
+async def test_a_store_that_was_removed_while_it_is_used_is_told_and_made_anew(path: Path) -> None:
+    store = DeadLetterStore(path, 10, MEBIBYTE)
+    store.add([LETTER])
+    writer = DeadLetterWriter(store, get_logger("test"), DamagedFiles(not_damaged))
+
+    async def error_after_check() -> str | None:
+        await writer.check()
+        return writer.error
+
+    assert await error_after_check() is None
+    for each in path.parent.iterdir():
+        each.unlink()
+    assert await error_after_check() == f"{path} was removed or replaced"
+    assert await error_after_check() is None
+    store.add([LETTER])
+    assert [each.id for each in store.find_all()] == [2]
+    await writer.close()
+
+
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
+def test_what_is_in_the_place_of_a_file_is_told_by_its_name(path: Path, ending: str) -> None:
+    store = DeadLetterStore(path, 10, MEBIBYTE)
+    store.close()
+    place = path.with_name(f"{path.name}{ending}")
+    place.unlink(missing_ok=True)
+    place.mkdir()
+    with pytest.raises(DamagedFileError, match="it is no file") as caught:
+        DeadLetterStore(path, 10, MEBIBYTE)
+    assert caught.value.path == place
+
+
+def test_a_database_of_something_else_is_told(path: Path) -> None:
+    path.parent.mkdir()
+    database = sqlite3.connect(path)
+    database.execute("CREATE TABLE dead_letters (id INTEGER PRIMARY KEY, cut INTEGER, other TEXT)")
+    database.commit()
+    database.close()
+    with pytest.raises(DamagedFileError, match="it is no store of dead letters: no such column"):
+        DeadLetterStore(path, 10, MEBIBYTE)
+
+
+def test_reading_makes_and_changes_nothing(path: Path) -> None:
+    assert open_to_read(path) is None
+    assert not path.parent.exists()
+    store = DeadLetterStore(path, 10, MEBIBYTE)
+    store.add([LETTER])
+    reader = open_to_read(path)
+    assert reader is not None
+    assert [each.letter for each in reader.find_all()] == [LETTER]
+    store.add([LETTER])
+    assert reader.count() == 2
+    reader.close()
+    store.close()
+    before = {each.name: each.read_bytes() for each in path.parent.iterdir()}
+    assert list(before) == [path.name]
+    reader = open_to_read(path)
+    assert reader is not None
+    assert reader.count() == 2
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader._database.execute("DELETE FROM dead_letters")
+    reader.close()
+    assert {each.name: each.read_bytes() for each in path.parent.iterdir()} == before

@@ -5,13 +5,16 @@ import os
 import shutil
 import stat
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_bridge.boot_clock import BootTime
+from data_bridge.damaged_files import DamagedFile, DamagedFileError
+from data_bridge.pipeline.deduplication.trace_files import GenerationFiles
 from data_bridge.pipeline.deduplication.traces import Deduplication
 
 TTL = 600.0
@@ -27,8 +30,32 @@ class Clock:
         return self.now
 
 
-def opened(folder: Path, wall: Clock | None = None, steady: Clock | None = None, entries: int = 1000) -> Deduplication:
-    seen = Deduplication(entries, TTL, folder, clock=steady or Clock(), wall_clock=wall or Clock())
+@dataclass
+class Machine:
+    """A machine that the test lets run and restarts, and whose wall clock it sets."""
+
+    wall: Clock = field(default_factory=Clock)
+    boot: str = "first"
+    seconds: float = 5.0
+
+    def now(self) -> BootTime:
+        return BootTime(self.boot, self.seconds)
+
+    def run(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.wall.now += seconds
+
+    def restart(self) -> None:
+        self.boot += " again"
+        self.seconds = 5.0
+
+
+def opened(
+    folder: Path, machine: Machine | None = None, steady: Clock | None = None, entries: int = 1000
+) -> Deduplication:
+    machine = machine or Machine()
+    files = GenerationFiles(folder, TTL, machine.wall, machine.now)
+    seen = Deduplication(entries, TTL, files, clock=steady or Clock())
     seen.open()
     return seen
 
@@ -39,7 +66,7 @@ def add(seen: Deduplication, *identities: str) -> None:
 
 
 def files(folder: Path) -> list[Path]:
-    return list(folder.iterdir())
+    return list(folder.glob("seen-*.txt"))
 
 
 def knows(seen: Deduplication, identity: str) -> bool:
@@ -94,12 +121,12 @@ async def test_another_process_knows_what_was_written(tmp_path: Path) -> None:
 
 
 async def test_a_restart_does_not_make_a_generation_younger(tmp_path: Path) -> None:
-    wall, steady = Clock(), Clock(5.0)
-    seen = opened(tmp_path, wall, steady)
+    machine, steady = Machine(), Clock(5.0)
+    seen = opened(tmp_path, machine, steady)
     add(seen, "a")
     seen.write()
-    wall.now += TTL / 2 - 10
-    after = opened(tmp_path, wall, steady)
+    machine.run(TTL / 2 - 10)
+    after = opened(tmp_path, machine, steady)
     await after.turn_when_due()
     assert after.current == {"a"}
     steady.now += 10
@@ -111,48 +138,104 @@ async def test_a_restart_does_not_make_a_generation_younger(tmp_path: Path) -> N
 def test_what_was_delivered_is_known_after_a_stop_for_as_long_as_without_one(
     tmp_path: Path, stopped: float, known: bool
 ) -> None:
-    wall = Clock()
-    seen = opened(tmp_path, wall)
+    machine = Machine()
+    seen = opened(tmp_path, machine)
     add(seen, "a")
     seen.close()
-    wall.now += stopped
-    after = opened(tmp_path, wall)
+    machine.run(stopped)
+    after = opened(tmp_path, machine)
     assert knows(after, "a") is known
     assert after.current == set()
     after.close()
-    assert knows(opened(tmp_path, wall), "a") is known
+    assert knows(opened(tmp_path, machine), "a") is known
+
+
+async def test_the_age_of_both_generations_is_known_after_many_restarts(tmp_path: Path) -> None:
+    machine = Machine()
+    seen = opened(tmp_path, machine)
+    add(seen, "a")
+    machine.run(TTL / 2)
+    await seen.turn()
+    seen.close()
+    for _ in range(4):
+        machine.run(TTL / 8 - 1)
+        again = opened(tmp_path, machine)
+        assert knows(again, "a")
+        again.close()
+    machine.run(5)
+    assert not knows(opened(tmp_path, machine), "a")
 
 
 def test_a_changed_modification_time_changes_nothing(tmp_path: Path) -> None:
-    wall = Clock()
-    seen = opened(tmp_path, wall)
+    machine = Machine()
+    seen = opened(tmp_path, machine)
     add(seen, "a")
     seen.close()
-    wall.now += TTL + 1
+    machine.run(TTL + 1)
     for path in tmp_path.iterdir():
         os.utime(path)
-    assert not knows(opened(tmp_path, wall), "a")
+    assert not knows(opened(tmp_path, machine), "a")
 
 
-def test_when_the_clock_went_back_what_was_delivered_is_still_known(tmp_path: Path) -> None:
-    wall = Clock()
-    seen = opened(tmp_path, wall)
+@pytest.mark.parametrize("days", [-365, -1, 1, 365])
+def test_a_clock_that_is_set_between_stop_and_start_changes_nothing(tmp_path: Path, days: int) -> None:
+    machine = Machine()
+    seen = opened(tmp_path, machine)
     add(seen, "a")
     seen.close()
-    wall.now -= 365 * 86400
-    after = opened(tmp_path, wall)
-    assert after.current == {"a"}
+    machine.wall.now += days * 86400
+    machine.run(TTL / 2 - 1)
+    assert opened(tmp_path, machine).current == {"a"}
+    machine.run(TTL / 2 + 2)
+    assert not knows(opened(tmp_path, machine), "a")
+
+
+@pytest.mark.parametrize("days", [-365, 0, 365])
+def test_what_an_earlier_start_of_the_machine_delivered_is_rather_kept_too_long(tmp_path: Path, days: int) -> None:
+    # A machine without a clock of its own corrects its time only some time after its start.
+    machine = Machine()
+    seen = opened(tmp_path, machine)
+    add(seen, "a")
+    seen.close()
+    machine.restart()
+    machine.wall.now += days * 86400
+    assert knows(opened(tmp_path, machine), "a")
+    # Nor does it stay for ever.
+    machine.run(TTL + 1)
+    assert not knows(opened(tmp_path, machine), "a")
+
+
+@pytest.mark.parametrize(("passed", "known"), [(TTL - 1, True), (TTL + 1, False), (-86400, True)])
+def test_where_there_is_no_clock_since_the_start_the_date_counts(tmp_path: Path, passed: float, known: bool) -> None:
+    machine = Machine(boot="")
+    seen = opened(tmp_path, machine)
+    add(seen, "a")
+    seen.close()
+    assert [path.name for path in tmp_path.iterdir()] == [path.name for path in files(tmp_path)]
+    machine.wall.now += passed
+    assert knows(opened(tmp_path, machine), "a") is known
+
+
+@pytest.mark.parametrize(("passed", "known"), [(TTL - 1, True), (TTL + 1, False)])
+def test_a_folder_of_the_version_before_is_taken_over_by_its_dates(tmp_path: Path, passed: float, known: bool) -> None:
+    machine = Machine()
+    seen = opened(tmp_path, machine)
+    add(seen, "a")
+    seen.close()
+    (tmp_path / "clock.json").unlink()
+    machine.wall.now += passed
+    assert knows(opened(tmp_path, machine), "a") is known
 
 
 async def test_when_the_clock_went_back_between_two_generations_they_keep_their_order(tmp_path: Path) -> None:
-    wall = Clock()
-    seen = opened(tmp_path, wall)
+    machine = Machine()
+    seen = opened(tmp_path, machine)
     add(seen, "older")
-    wall.now -= 86400
+    machine.wall.now -= 86400
     await seen.turn()
     add(seen, "newer")
     seen.close()
-    after = opened(tmp_path, wall)
+    after = opened(tmp_path, machine)
     assert (after.previous, after.current) == ({"older"}, {"newer"})
     # Nor does one from the future stay for ever.
     await after.turn()
@@ -160,13 +243,25 @@ async def test_when_the_clock_went_back_between_two_generations_they_keep_their_
     assert len(files(tmp_path)) == 2
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"boot":"first","began":[]}', b'{"boot":"first","began":{"x":1}}', b"\xff"]
+)
+def test_damaged_times_of_generations_are_told(tmp_path: Path, content: bytes) -> None:
+    opened(tmp_path).close()
+    (tmp_path / "clock.json").write_bytes(content)
+    with pytest.raises(DamagedFileError, match=r"clock\.json cannot be used: it (holds|is) no"):
+        opened(tmp_path)
+
+
 def test_half_a_line_of_a_killed_process_is_cut_off(tmp_path: Path) -> None:
     seen = opened(tmp_path)
     add(seen, "whole")
     seen.write()
-    path = next(tmp_path.iterdir())
+    (path,) = files(tmp_path)
     path.write_bytes(path.read_bytes() + b"hal")
-    after = opened(tmp_path)
+    files_again = GenerationFiles(tmp_path, TTL)
+    after = Deduplication(1000, TTL, files_again)
+    assert after.open() == (DamagedFile(path, None, "its last line was cut off: 3 bytes are dropped"),)
     assert after.current == {"whole"}
     add(after, "next")
     after.write()
@@ -195,7 +290,7 @@ async def test_only_its_owner_may_read_the_files(tmp_path: Path) -> None:
 
 
 def test_without_de_duplication_nothing_is_written(tmp_path: Path) -> None:
-    seen = Deduplication(100, TTL, tmp_path / "seen", enabled=False)
+    seen = Deduplication(100, TTL, GenerationFiles(tmp_path / "seen", TTL), enabled=False)
     seen.open()
     assert not seen.persistent
     assert not (tmp_path / "seen").exists()

@@ -4,18 +4,22 @@ import asyncio
 import os
 import signal
 import stat
+import tempfile
 from pathlib import Path
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data_bridge.catalog.files import CatalogFiles
 from data_bridge.catalog.loader import load
+from data_bridge.damaged_files import DamagedFileError, DamagedFiles
 from data_bridge.logs import LimitedLog
 from data_bridge.pipeline.deduplication.redeliveries import Redeliveries, key_of
 from data_bridge.pipeline.pipeline import Pipeline
 from data_bridge.settings import Settings
-from tests.data_bridge.connections import ScriptedConnection
+from tests.data_bridge.connections import ScriptedConnection, not_damaged
 from tests.data_bridge.proxy import Proxy
 from tests.data_bridge.running import WAIT_SECONDS, BridgeProcess, Listener
 
@@ -50,6 +54,42 @@ def test_an_identifier_in_use_anew_says_nothing_of_the_message_before() -> None:
     assert not redeliveries.was_delivered(key_of(7, "a", b"5"))
 
 
+@pytest.mark.parametrize("damage", ["cut", "moved", "random", "largest"])
+def test_a_damaged_ring_is_told(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "seen" / "redelivered.bin"
+    before = opened(path, 5)
+    for identifier in range(1, 20):
+        before.delivered(key_of(identifier, "a", b"5"))
+        before.write()
+    before.close()
+    data = path.read_bytes()
+    assert len(data) == 5 * 24
+    damaged = {
+        "cut": data[:61],
+        "moved": data[24:] + data[:24],
+        "random": bytes(range(120)),
+        "largest": (2**64 - 1).to_bytes(8, "little") + data[8:],
+    }
+    path.write_bytes(damaged[damage])
+    with pytest.raises(DamagedFileError, match="it holds no ring of what was delivered"):
+        opened(path, 5)
+
+
+@given(st.binary(max_size=300))
+def test_whatever_the_file_holds_the_bridge_goes_on_with_it_or_tells(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "redelivered.bin"
+        path.write_bytes(content)
+        try:
+            redeliveries = opened(path)
+        except DamagedFileError:
+            return
+        redeliveries.delivered(key_of(1, "a", b"5"))
+        redeliveries.write()
+        redeliveries.close()
+        assert opened(path).was_delivered(key_of(1, "a", b"5"))
+
+
 @pytest.mark.parametrize("window", [3, 4, 10])
 @pytest.mark.parametrize("written", [{7}, {1, 7}, {2, 5, 7}, set(range(8))])
 def test_another_process_knows_it_too(tmp_path: Path, window: int, written: set[int]) -> None:
@@ -69,15 +109,6 @@ def test_another_process_knows_it_too(tmp_path: Path, window: int, written: set[
     last.delivered(key_of(8, "a", b"5"))
     last.write()
     assert opened(path, window).was_delivered(key_of(8, "a", b"5"))
-
-
-def test_a_damaged_file_costs_only_what_it_held(tmp_path: Path) -> None:
-    path = tmp_path / "redelivered.bin"
-    path.write_bytes(b"x" * 7)
-    redeliveries = opened(path)
-    redeliveries.delivered(key_of(1, "a", b"5"))
-    redeliveries.write()
-    assert opened(path).was_delivered(key_of(1, "a", b"5"))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere a file's mode does not say who may read it")
@@ -122,7 +153,7 @@ async def test_identities_that_the_disk_does_not_take_keep_no_reading_from_being
     connection = ScriptedConnection(answer_at_once=0)
     catalog = load(CatalogFiles(tmp_path / "m.yaml", tmp_path / "d.yaml"))
     pipeline = Pipeline(connection, settings, catalog, lambda *_: None, LimitedLog(lambda *_: None))
-    pipeline.open()
+    pipeline.open(DamagedFiles(not_damaged))
     pipeline.start()
     pipeline.deduplication.unwritten.append("\ud800")  # as little to be written as on a full disk
     connection.deliver("a", b"5", 7)

@@ -7,6 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from data_bridge.damaged_files import DamagedFiles
 from data_bridge.dead_letters.letter import Undelivered
 from data_bridge.dead_letters.store import DeadLetterStore
 from data_bridge.dead_letters.writer import DeadLetterWriter
@@ -15,6 +16,7 @@ from data_bridge.reasons import Reason
 from data_bridge.runtime.commands import Answer, CommandContext, Commands, command_id
 from data_bridge.settings import Settings
 from tests.data_bridge.carried import Carried
+from tests.data_bridge.connections import not_damaged
 
 MAPPINGS = """\
 mappings:
@@ -31,7 +33,7 @@ class Commanded:
         self.carried = Carried(folder, MAPPINGS, DEVICES)
         store = DeadLetterStore(folder / "letters.sqlite", 100, 1024 * 1024)
         store.add([Undelivered(Reason.REFUSED, "0x97", "u9", "VM-A", "X", "devices/vm-a/ingress", 1, False, b"old", 3)])
-        self.letters = DeadLetterWriter(store, get_logger("test"))
+        self.letters = DeadLetterWriter(store, get_logger("test"), DamagedFiles(not_damaged))
         self._commands = Commands(
             CommandContext(Settings(), self.carried.pipeline, self.letters, self._reload, self._metrics)
         )
@@ -83,6 +85,41 @@ async def test_letters_that_are_not_there_are_counted_beside_those_that_are(comm
     data = (await asking)["data"]
     assert isinstance(data, dict)
     assert (data["replayed"], data["not_found"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"older_than": None},
+        {"ids": None},
+        {"all": False},
+        {"older_than": -1},
+        {"older_than": 0},
+        {"older_than": "nan"},
+        {"ids": [1], "all": True},
+        {"ids": [1], "older_than": 1e12},
+        {"ids": [0]},
+        {"all": 1},
+    ],
+)
+async def test_a_purge_that_does_not_say_what_deletes_nothing(commanded: Commanded, data: dict[str, object]) -> None:
+    assert await commanded.error("purge", **data)
+    assert await commanded.letters.call(lambda store: store.count()) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "purged"), [({"all": True}, 1), ({"ids": [1, 2]}, 1), ({"ids": []}, 0), ({"older_than": 1e12}, 1)]
+)
+async def test_a_purge_deletes_what_it_names(commanded: Commanded, data: dict[str, object], purged: int) -> None:
+    assert (await commanded.answer("purge", **data))["data"] == {"purged": purged}
+    assert await commanded.letters.call(lambda store: store.count()) == 1 - purged
+
+
+@pytest.mark.parametrize("action", ["replay", "dead_letters"])
+async def test_a_number_that_no_letter_can_have_is_told(commanded: Commanded, action: str) -> None:
+    assert "after: Input should be less than or equal to" in await commanded.error(action, after=2**63)
+    assert "after: Input should be greater than or equal to 0" in await commanded.error(action, after=-1)
 
 
 @pytest.mark.parametrize("action", ["replay", "dead_letters"])

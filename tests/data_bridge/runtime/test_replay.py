@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from data_bridge.catalog.loader import load
+from data_bridge.damaged_files import DamagedFiles
 from data_bridge.dead_letters.letter import Undelivered
 from data_bridge.dead_letters.store import DeadLetter, DeadLetterStore
 from data_bridge.dead_letters.writer import DeadLetterWriter
@@ -19,7 +20,7 @@ from data_bridge.pipeline.pipeline import Pipeline
 from data_bridge.reasons import Reason
 from data_bridge.runtime.replay import Replay
 from data_bridge.settings import DeduplicationSettings, DeliverySettings, IngressSettings, Settings
-from tests.data_bridge.connections import ScriptedConnection
+from tests.data_bridge.connections import ScriptedConnection, not_damaged
 from tests.data_bridge.proxy import Proxy
 from tests.data_bridge.running import WAIT_SECONDS, BridgeProcess, Listener
 
@@ -88,7 +89,7 @@ async def opened(
     )
     connection = ScriptedConnection(answer_at_once=answer)
     store = DeadLetterStore(folder / "letters.sqlite", 100, 1024 * 1024)
-    writer = DeadLetterWriter(store, get_logger("test"))
+    writer = DeadLetterWriter(store, get_logger("test"), DamagedFiles(not_damaged))
     pipeline = Pipeline(connection, settings, load(settings.catalog_files()), writer.add, LimitedLog(lambda *_: None))
     yield Letters(connection, pipeline, store, writer, Replay(settings, pipeline, writer))
     pipeline.transport.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from data_bridge.damaged_files import DamagedFileError
 from data_bridge.runtime.session_filters import SessionFilters
 from tests.data_bridge.running import BridgeProcess, Listener
 
@@ -57,10 +58,11 @@ def test_a_file_that_cannot_be_written_takes_nothing_from_this_run(path: Path) -
     assert SessionFilters(path).left == {"a", "b"}
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"5"])
-def test_a_damaged_file_tells_of_nothing(path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"5", b"[5]"])
+def test_a_damaged_file_is_told(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    assert SessionFilters(path).left == set()
+    with pytest.raises(DamagedFileError, match=r"cannot be used: it (is no JSON|holds no list of topic filters)"):
+        SessionFilters(path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -1,6 +1,5 @@
 """The catalog in use: loaded at start, watched on disk, and kept as a last good copy for the next start."""
 
-import os
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from data_bridge.catalog.file_watch import FileWatch, Stamp
 from data_bridge.catalog.files import CatalogFiles, CatalogTexts, read_texts
 from data_bridge.catalog.loader import load
 from data_bridge.catalog.model import Catalog
+from data_bridge.damaged_files import DamagedFileError, read_json
+from data_bridge.files import make_private_folder, write_atomically
 from data_bridge.yaml_documents import CatalogError
 
 _LONGEST_START_SECONDS = 10.0
@@ -70,7 +71,9 @@ class CatalogStore:
 
         Raises:
             CatalogError: the one on disk is refused, and there is no good one.
+            DamagedFileError: the copy cannot be used.
         """
+        # Read at every start: not on the day that it is needed shall it be found damaged.
         texts = self._kept()
         if texts is not None:
             self._rest_at_start(texts)
@@ -157,23 +160,21 @@ class CatalogStore:
         return self._watch.rested() and self._watch.look() != self._settled
 
     def _keep(self, copy: Path, texts: CatalogTexts) -> None:
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        temporary = copy.with_name(f".{copy.name}")
-        with temporary.open("wb") as file:
-            file.write(orjson.dumps(texts))
-            file.flush()
-            # Else a power cut may leave the new name without its content.
-            os.fsync(file.fileno())
-        temporary.replace(copy)
+        make_private_folder(copy.parent)
+        write_atomically(copy, orjson.dumps(texts), synced=True)
 
     def _kept(self) -> CatalogTexts | None:
         if self._copy is None:
             return None
-        try:
-            document = orjson.loads(self._copy.read_bytes())
-            return CatalogTexts(str(document["mappings"]), str(document["devices"]))
-        except (OSError, orjson.JSONDecodeError, TypeError, LookupError):
+        document = read_json(self._copy)
+        if document is None:
             return None
+        if not isinstance(document, dict):
+            raise DamagedFileError(self._copy, "it holds no catalog")
+        mappings, devices = document.get("mappings"), document.get("devices")
+        if not isinstance(mappings, str) or not isinstance(devices, str):
+            raise DamagedFileError(self._copy, "it holds no catalog")
+        return CatalogTexts(mappings, devices)
 
 
 def _size(catalog: Catalog) -> tuple[int, int]:

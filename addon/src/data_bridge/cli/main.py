@@ -18,15 +18,19 @@ from communicator.common.exception import ProtocolError
 from communicator.protocols.mqtt.mqtt_protocol import MQTTProtocol, PreparedPublish
 from data_bridge import VERSION
 from data_bridge.catalog.loader import load
+from data_bridge.cli.arguments import hours, letter_number, number_or_zero, utf8
+from data_bridge.cli.output import OutputError, checked_output, complain, discard
 from data_bridge.cli.replay_client import ask_to_replay, publish_again
+from data_bridge.damaged_files import DamagedFile, DamagedFileError, DamagedFiles
 from data_bridge.dead_letters.letter import letter_reason
-from data_bridge.dead_letters.store import DeadLetter, DeadLetterStore
+from data_bridge.dead_letters.store import DeadLetter, DeadLetterStore, DeadLetterStoreError, open_to_read
 from data_bridge.logs import configure_logging
 from data_bridge.pipeline.explain import Skipped, explain
 from data_bridge.pipeline.resolver import compile_catalog
 from data_bridge.pipeline.ways import Ways
 from data_bridge.runtime.bridge import Bridge
 from data_bridge.runtime.commands import describe_letter
+from data_bridge.runtime.data_directory import DataDirectory, DataDirectoryError
 from data_bridge.runtime.health import read_health
 from data_bridge.runtime.mqtt import check_connection
 from data_bridge.settings import ENVIRONMENT_PREFIX, Settings, SettingsError, describe, load_settings
@@ -74,66 +78,102 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--strict", action="store_true", help="fail on warnings too")
     check.add_argument("--show-settings", action="store_true", help="print the effective settings, without secrets")
     attempt = add("try", "map one message and print every layer's output; nothing is sent")
-    attempt.add_argument("message", help="the payload, or - to read it from standard input")
-    attempt.add_argument("--topic", help="the topic it comes from; without it the first ingress topic")
+    attempt.add_argument("message", type=utf8, help="the payload, or - to read it from standard input")
+    attempt.add_argument("--topic", type=utf8, help="the topic it comes from; without it the first ingress topic")
     add("health", "tell whether the bridge with these settings works; for health checks")
     letters = commands.add_parser("dead-letters", help="list, show, replay or purge what could not be delivered")
     actions = letters.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="one line each, oldest first", parents=[common])
-    listing.add_argument("--limit", type=int, default=100)
-    listing.add_argument("--after", type=int, default=0, metavar="ID", help="only those after this one")
+    listing.add_argument("--limit", type=letter_number, default=100)
+    listing.add_argument("--after", type=number_or_zero, default=0, metavar="ID", help="only those after this one")
     listing.add_argument("--reason", type=_reason, help="only those with this reason")
     show = actions.add_parser("show", help="everything about one, as JSON", parents=[common])
-    show.add_argument("id", type=int)
+    show.add_argument("id", type=letter_number)
     replay = actions.add_parser("replay", help="send again, and forget what was delivered", parents=[common])
     chosen = replay.add_mutually_exclusive_group(required=True)
-    chosen.add_argument("id", type=int, nargs="*", default=[])
+    chosen.add_argument("id", type=letter_number, nargs="*", default=[])
     chosen.add_argument("--all", action="store_true")
     purge = actions.add_parser("purge", help="delete for good", parents=[common])
     chosen = purge.add_mutually_exclusive_group(required=True)
-    chosen.add_argument("id", type=int, nargs="*", default=[])
-    chosen.add_argument("--older-than", type=float, metavar="HOURS")
+    chosen.add_argument("id", type=letter_number, nargs="*", default=[])
+    chosen.add_argument("--older-than", type=hours, metavar="HOURS")
     chosen.add_argument("--all", action="store_true")
     return parser
 
 
 def _reason(word: str) -> str:
     try:
-        return letter_reason(word)
+        return letter_reason(utf8(word))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    given = _parser().parse_args(arguments)
+    try:
+        with checked_output():
+            return _main(_parser().parse_args(arguments))
+    except OutputError as error:
+        if error.ended:
+            # `list | head`: the reader has what it wanted.
+            return OK
+        complain(error)
+        return FAILED
+
+
+def _main(given: argparse.Namespace) -> int:
     try:
         settings = load_settings(Path(given.config) if given.config else None)
+    except SettingsError as error:
+        complain(error)
+        return FAILED
+    try:
         command = _LETTERS[given.action] if given.command == "dead-letters" else _COMMANDS[given.command]
         return command(settings, given)
-    except (SettingsError, CatalogError, ProtocolError) as error:
-        print(error, file=sys.stderr)
-    except (OSError, sqlite3.Error) as error:
-        print(f"the data directory cannot be used: {error}", file=sys.stderr)
+    except (
+        SettingsError,
+        CatalogError,
+        ProtocolError,
+        DamagedFileError,
+        DataDirectoryError,
+        DeadLetterStoreError,
+    ) as error:
+        complain(error)
+    except sqlite3.Error as error:
+        complain(f"the dead letters in {settings.dead_letter_path} cannot be used: {error}")
+    except OSError as error:
+        complain(f"the data directory {settings.data_directory} cannot be used: {error}")
     return FAILED
 
 
 def _run(settings: Settings, _: argparse.Namespace) -> int:
-    configure_logging(settings.logging)
-
-    async def run() -> None:
-        bridge = Bridge(settings)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                loop.add_signal_handler(number, bridge.stop)
-            except NotImplementedError:
-                # Windows' loops know no signal handlers; the ordinary one wakes the loop.
-                signal.signal(number, lambda *_: loop.call_soon_threadsafe(bridge.stop))
-        await bridge.run()
-
-    run_loop(run())
+    # Until the loop takes them: a log rotation may come at any time.
+    if sys.platform != "win32":
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with DataDirectory(settings.data_directory, settings.health_path):
+        found: list[DamagedFile] = []
+        configure_logging(settings.logging, DamagedFiles(found.append))
+        run_loop(_carry(settings, found))
+    try:
+        sys.stdout.flush()
+    except OutputError:
+        # Messages are what it was started for, not its log.
+        discard(sys.stdout)
     return OK
+
+
+async def _carry(settings: Settings, found: list[DamagedFile]) -> None:
+    bridge = Bridge(settings, found)
+    loop = asyncio.get_running_loop()
+    if sys.platform != "win32":
+        loop.add_signal_handler(signal.SIGHUP, bridge.reopen_log_files)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, bridge.stop)
+        except NotImplementedError:
+            # Windows' loops know no signal handlers; the ordinary one wakes the loop.
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(bridge.stop))
+    await bridge.run()
 
 
 def _check(settings: Settings, given: argparse.Namespace) -> int:
@@ -189,38 +229,55 @@ def _health(settings: Settings, _: argparse.Namespace) -> int:
 # ---------------------------------------------------------------- dead letters
 
 
-def _open(settings: Settings) -> DeadLetterStore:
+def _open(settings: Settings) -> DeadLetterStore | None:
+    """Return the store; None where there is none, for the bridge's user must be the one who makes it."""
     given = settings.dead_letters
+    if not settings.dead_letter_path.exists():
+        return None
     return DeadLetterStore(settings.dead_letter_path, given.maximum_entries, given.maximum_bytes)
 
 
 def _list(settings: Settings, given: argparse.Namespace) -> int:
-    store = _open(settings)
+    store = open_to_read(settings.dead_letter_path)
+    if store is None:
+        complain("0 dead letters in all")
+        return OK
     for each in store.find_all(given.limit, given.after, given.reason):
         letter = each.letter
         stored = datetime.fromtimestamp(each.stored, UTC).isoformat(timespec="seconds")
         target = f"{letter.device} {letter.object}" if letter.device else "input"
         print(f"{each.id}\t{stored}\t{letter.reason}\t{target}\t{letter.topic}\t{letter.detail}")
-    print(f"{store.count()} dead letters in all", file=sys.stderr)
+    complain(f"{store.count()} dead letters in all")
     store.close()
     return OK
 
 
 def _show(settings: Settings, given: argparse.Namespace) -> int:
-    store = _open(settings)
-    found = store.get(given.id)
-    store.close()
+    store = open_to_read(settings.dead_letter_path)
+    found = None
+    if store is not None:
+        found = store.get(given.id)
+        store.close()
     if found is None:
-        print(f"there is no dead letter {given.id}", file=sys.stderr)
+        complain(f"there is no dead letter {given.id}")
         return FINDING
     print(orjson.dumps(describe_letter(found), option=orjson.OPT_INDENT_2).decode())
     return OK
 
 
 def _replay(settings: Settings, given: argparse.Namespace) -> int:
+    store = _open(settings)
+    if store is None:
+        for number in given.id:
+            complain(f"there is no dead letter {number}")
+        print("0 replayed")
+        return OK if given.all else FINDING
+    return _replay_from(store, settings, given)
+
+
+def _replay_from(store: DeadLetterStore, settings: Settings, given: argparse.Namespace) -> int:
     """Let the running bridge replay: it maps, orders and de-duplicates. Without one only deliveries can be sent."""
     health = read_health(settings.health_path)
-    store = _open(settings)
     total: Counter[str] = Counter()
     after = 0
     try:
@@ -244,9 +301,9 @@ def _replay(settings: Settings, given: argparse.Namespace) -> int:
     print(f"{total['replayed']} replayed")
     for outcome, text in _OUTCOMES.items():
         if total[outcome]:
-            print(f"{total[outcome]} {text}", file=sys.stderr)
+            complain(f"{total[outcome]} {text}")
     if total["inputs"]:
-        print(health.text, file=sys.stderr)
+        complain(health.text)
     return OK if total["replayed"] or (given.all and not total) else FINDING
 
 
@@ -258,18 +315,23 @@ def _take(store: DeadLetterStore, numbers: list[int]) -> list[DeadLetter]:
         if letter is not None:
             found.append(letter)
         else:
-            print(f"there is no dead letter {number}", file=sys.stderr)
+            complain(f"there is no dead letter {number}")
     del numbers[:_AT_ONCE]
     return found
 
 
 def _purge(settings: Settings, given: argparse.Namespace) -> int:
     store = _open(settings)
+    if store is None:
+        if given.id:
+            complain(f"{len(set(given.id))} of them are not in the store")
+        print("0 purged")
+        return OK
     if given.id:
         removed = store.remove(given.id)
         missing = len(set(given.id)) - removed
         if missing:
-            print(f"{missing} of them are not in the store", file=sys.stderr)
+            complain(f"{missing} of them are not in the store")
     else:
         removed = store.purge(None if given.all else time.time() - given.older_than * 3600)
     store.close()

@@ -9,8 +9,9 @@ from functools import partial
 
 from structlog.stdlib import BoundLogger
 
+from data_bridge.damaged_files import DamagedFileError, DamagedFiles
 from data_bridge.dead_letters.letter import Undelivered
-from data_bridge.dead_letters.store import DeadLetterStore
+from data_bridge.dead_letters.store import DeadLetterStore, DeadLetterStoreError, DeadLetterStoreGoneError, is_damage
 
 # Letters and bytes of one transaction: its journal lies beside the database until the next.
 _BATCH = 500
@@ -26,12 +27,15 @@ class DeadLetterWriter:
     """Collects letters and stores them in batches; each letter's `on_stored` runs on the loop when it is safe.
 
     While the disk refuses, letters wait in memory and their inputs stay unacknowledged: the broker still has them.
+    A store that is found damaged is moved aside, and a new one takes its place.
     """
 
-    def __init__(self, store: DeadLetterStore, log: BoundLogger) -> None:
+    def __init__(self, store: DeadLetterStore, log: BoundLogger, damaged: DamagedFiles) -> None:
         self.stored = 0
         self.dropped = 0  # of the oldest, for lack of room
+        self.error: str | None = None  # why nothing can be stored now
         self.store = store
+        self._damaged = damaged
         self._log = log
         self._queue: deque[tuple[_Change, Callable[[], None]]] = deque()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="dead-letters")
@@ -57,8 +61,41 @@ class DeadLetterWriter:
             self._task = asyncio.get_running_loop().create_task(self._write(), name="dead letters")
 
     async def call[T](self, action: Callable[[DeadLetterStore], T]) -> T:
-        """Run something with the store on its own thread."""
+        """Run something with the store on its own thread.
+
+        Raises:
+            DeadLetterStoreError: the store cannot be used.
+        """
+        try:
+            return await self._run(action)
+        except sqlite3.Error as error:
+            await self._reopen_if_lost(error)
+            raise DeadLetterStoreError(f"the dead letters in {self.store.path} cannot be used: {error}") from error
+
+    async def check(self) -> None:
+        """Find out whether a letter could be stored now; `error` tells."""
+        try:
+            await self._run(lambda store: store.check())
+        except (sqlite3.Error, DeadLetterStoreError, OSError) as error:
+            self.error = str(error)
+            await self._reopen_if_lost(error)
+        else:
+            if not self._queue:
+                self.error = None
+
+    async def _run[T](self, action: Callable[[DeadLetterStore], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, partial(action, self.store))
+
+    async def _reopen_if_lost(self, error: Exception) -> None:
+        """Open the store again where an error says that it is damaged, closed or gone, and not merely busy or full."""
+        lost = isinstance(error, DeadLetterStoreGoneError | sqlite3.ProgrammingError)
+        if not lost and not (isinstance(error, sqlite3.Error) and is_damage(error)):
+            return
+        try:
+            await self._run(lambda store: store.reopen(self._damaged, error))
+        except (DamagedFileError, DeadLetterStoreError) as still:
+            self.error = str(still)
+            self._log.error("dead_letters_not_reopened", error=str(still))
 
     async def _write(self) -> None:
         while self._queue:
@@ -74,7 +111,9 @@ class DeadLetterWriter:
                     await self._remove(numbers)
             except sqlite3.Error as error:
                 self._queue.extendleft(reversed(batch))
+                self.error = str(error)
                 self._log.error("dead_letters_not_stored", waiting=len(self._queue), error=str(error))
+                await self._reopen_if_lost(error)
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             except asyncio.CancelledError:
@@ -82,6 +121,7 @@ class DeadLetterWriter:
                 raise
             finally:
                 self._being_stored = 0
+            self.error = None
             self.stored += len(letters)
             if dropped:
                 self.dropped += dropped
@@ -90,10 +130,10 @@ class DeadLetterWriter:
                 on_done()
 
     async def _add(self, letters: list[Undelivered]) -> int:
-        return await self.call(lambda store: store.add(letters))
+        return await self._run(lambda store: store.add(letters))
 
     async def _remove(self, numbers: list[int]) -> None:
-        await self.call(lambda store: store.remove(numbers))
+        await self._run(lambda store: store.remove(numbers))
 
     def _take_batch(self) -> list[tuple[_Change, Callable[[], None]]]:
         """Take letters or numbers, as many as one transaction should have; never both."""

@@ -8,11 +8,13 @@ from data_bridge.catalog.announcement import Announcement, announce
 from data_bridge.catalog.casts import Raw
 from data_bridge.catalog.collector import collector_held
 from data_bridge.catalog.model import Catalog
+from data_bridge.damaged_files import DamagedFiles
 from data_bridge.dead_letters.letter import DeadLetterSink
 from data_bridge.dead_letters.rate_limit import KeepBudget
 from data_bridge.logs import LimitedLog
 from data_bridge.pipeline.connection import Connection, FilterMatch, MessageHandler
 from data_bridge.pipeline.deduplication.redeliveries import Redeliveries
+from data_bridge.pipeline.deduplication.trace_files import GenerationFiles
 from data_bridge.pipeline.deduplication.traces import Deduplication
 from data_bridge.pipeline.device_state import DeviceState, device_states
 from data_bridge.pipeline.input import Input
@@ -51,7 +53,8 @@ class Pipeline:
         self._settings = settings
         given = settings.deduplication
         folder: Path | None = settings.data_directory / "seen" if given.persist else None
-        self.deduplication = Deduplication(given.entries, given.ttl, folder, enabled=given.enabled)
+        files = GenerationFiles(folder, given.ttl) if folder is not None else None
+        self.deduplication = Deduplication(given.entries, given.ttl, files, enabled=given.enabled)
         self.redeliveries = Redeliveries(
             settings.broker.receive_maximum,
             folder / "redelivered.bin" if folder is not None and given.enabled else None,
@@ -128,14 +131,16 @@ class Pipeline:
         ingress = self._settings.ingress
         return Ways(compiled, dict.fromkeys(ingress.topics, ingress.qos), self._handlers, by_key=self._by_key)
 
-    def open(self) -> None:
+    def open(self, damaged: DamagedFiles) -> None:
         """Read what an earlier process delivered; before `start`, and best on a thread.
 
         Raises:
+            DamagedFileError: a damaged file cannot be moved aside.
             OSError: the data directory cannot be used.
         """
-        self.deduplication.open()
-        self.redeliveries.open()
+        for each in damaged.run(self.deduplication.open):
+            damaged.report(each)
+        damaged.run(self.redeliveries.open)
 
     def start(self) -> None:
         """Subscribe to everything that is mapped."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 
 from communicator.common.exception import ProtocolConnectionError
@@ -12,18 +12,23 @@ from data_bridge.announcements.retained_states import RetainedStates
 from data_bridge.catalog.file_watch import REST_SECONDS
 from data_bridge.catalog.model import Catalog
 from data_bridge.catalog.store import CatalogDeferredError, CatalogStore, Loaded
+from data_bridge.damaged_files import DamagedFile, DamagedFiles, check_file
 from data_bridge.dead_letters.letter import Undelivered
 from data_bridge.dead_letters.store import DeadLetterStore
 from data_bridge.dead_letters.writer import DeadLetterWriter
+from data_bridge.log_file import reopen_log_files
 from data_bridge.logs import LimitedLog, get_logger
 from data_bridge.pipeline.pipeline import Pipeline
 from data_bridge.pipeline.ways import Ways
 from data_bridge.reasons import Reason
+from data_bridge.runtime.broker_watch import BrokerWatch
 from data_bridge.runtime.commands import Answer, CommandContext, CommandError, Commands, command_id, refusal
+from data_bridge.runtime.event_reporter import EventReporter
 from data_bridge.runtime.health import INTERVAL_SECONDS, write_health
-from data_bridge.runtime.metrics import Metrics
+from data_bridge.runtime.metrics import BrokerMetrics, Metrics
 from data_bridge.runtime.mqtt import BrokerLink
 from data_bridge.runtime.periodic import Periodic
+from data_bridge.runtime.problems import Problems, ProblemType
 from data_bridge.runtime.session_filters import SessionFilters
 from data_bridge.settings import Settings
 from data_bridge.yaml_documents import CatalogError
@@ -34,35 +39,52 @@ _RETAINED_SECONDS = 2.0
 _MOST_COMMANDS = 100
 # How often a reload on command waits for files that are being written.
 _MOST_LOOKS = 20
+# How often everything is announced that a broker without retained messages does not keep for later readers.
+_AGAIN_SECONDS = 60.0
 
 
 class Bridge:
     """One bridge: `run` connects, carries messages until `stop`, and ends without losing any."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, damaged_before: Iterable[DamagedFile] = ()) -> None:
         """Load the catalog and open the dead-letter store; construct it on the event loop.
+
+        `damaged_before` are files that were found damaged before there was a bridge to report them.
 
         Raises:
             CatalogError: the catalog cannot be used, and there is no last good one.
             SettingsError: a secret's file cannot be read.
-            OSError, sqlite3.Error: the data directory cannot be used.
+            DamagedFileError: a damaged file cannot be moved aside.
+            DeadLetterStoreError: the store cannot be used.
         """
         self._settings = settings
+        self._reporter = EventReporter(_LOG, lambda: self._link.connected)
+        self._damaged = DamagedFiles(self._report_damaged_file)
+        for each in damaged_before:
+            self._damaged.report(each)
+        self._damaged.run(lambda: check_file(settings.health_path))
         self._topics = settings.own_topics
         self._stopping = asyncio.Event()
         self._link = BrokerLink(settings, self._connected, self._disconnected, self._unhandled, self._dropped)
         self._connection = self._link.connection
         self._catalogs = CatalogStore(settings.catalog_files(), settings.data_directory / "last-good-catalog.json")
-        loaded = self._catalogs.start()
+        loaded = self._damaged.run(self._catalogs.start)
         self._refused_at_start = loaded.refused
-        self._filters = SessionFilters(settings.data_directory / "subscriptions.json")
+        self._filters = self._damaged.run(lambda: SessionFilters(settings.data_directory / "subscriptions.json"))
+        self._problems = Problems(self._report_problem)
+        self._broker_watch = self._damaged.run(
+            lambda: BrokerWatch(
+                self._connection, self._problems, self._reporter.warning, settings.data_directory / "broker.json"
+            )
+        )
         self._reloading = asyncio.Lock()
         self._limited = LimitedLog(self._say_skipped)
         self._limited_letters = LimitedLog(self._say_dead_letter)
-        store = DeadLetterStore(
-            settings.dead_letter_path, settings.dead_letters.maximum_entries, settings.dead_letters.maximum_bytes
+        letters = settings.dead_letters
+        store = self._damaged.run(
+            lambda: DeadLetterStore(settings.dead_letter_path, letters.maximum_entries, letters.maximum_bytes)
         )
-        self._letters = DeadLetterWriter(store, _LOG)
+        self._letters = DeadLetterWriter(store, _LOG, self._damaged)
         self._pipeline = Pipeline(
             self._connection,
             settings,
@@ -76,9 +98,16 @@ class Bridge:
         self._announcer = Announcer(
             self._connection, self._topics, settings.name, settings.announcements, self._not_announced
         )
+        self._reporter.publish_with(self._announcer.event)
         self._announcer.use(self._pipeline.announcement.payload, self._pipeline.states.keys())
         self._retained = RetainedStates(self._connection, self._topics, self._pipeline, self._announcer.forget)
-        self._metrics = Metrics(self._pipeline, self._letters, self._announcer, self._catalogs)
+        self._metrics = Metrics(
+            self._pipeline,
+            self._letters,
+            self._announcer,
+            self._catalogs,
+            BrokerMetrics(self._connection, self._broker_watch, self._problems, self._damaged, self._reporter),
+        )
         self._commands: asyncio.Queue[tuple[bytes, int]] = asyncio.Queue(_MOST_COMMANDS)
         self._command_executor = Commands(
             CommandContext(settings, self._pipeline, self._letters, self._reload_on_command, self._metrics.now)
@@ -89,6 +118,11 @@ class Bridge:
         """Ask `run` to end."""
         self._stopping.set()
 
+    def reopen_log_files(self) -> None:
+        """Write the log to new files from now on: the old ones may have been renamed."""
+        if files := reopen_log_files():
+            _LOG.info("log_file_reopened", files=files)
+
     async def run(self) -> None:
         """Carry messages until `stop` is called.
 
@@ -97,11 +131,12 @@ class Bridge:
         """
         commands: asyncio.Task[None] | None = None
         try:
-            await asyncio.to_thread(self._pipeline.open)
+            await asyncio.to_thread(self._pipeline.open, self._damaged)
             self._report_start()
             self._want(self._pipeline.ways)
             # Before the connection: a session that was kept sends what waits at once, and it must find its handlers.
             self._retained.listen()
+            self._broker_watch.listen()
             self._connection.route(self._topics.command, self._receive_command, 1)
             self._pipeline.start()
             if not await self._connect():
@@ -123,6 +158,7 @@ class Bridge:
                 await self._link.connect()
             except ProtocolConnectionError as error:
                 _LOG.warning("broker_unreachable", error=str(error), next_attempt_seconds=delay)
+                self._broker_watch.attempt_failed(error.reason)
                 self._write_health()
                 try:
                     async with asyncio.timeout(delay):
@@ -172,6 +208,8 @@ class Bridge:
         for each in self._filters.left:
             self._connection.unsubscribe(each)
         self._announcer.announce(self._pipeline.states.values())
+        self._reporter.connected()
+        self._broker_watch.connected()
         if self._refused_at_start is not None:
             self._say_refused(self._refused_at_start)
             self._refused_at_start = None
@@ -180,6 +218,7 @@ class Bridge:
     def _disconnected(self, reason: str) -> None:
         if not self._stopping.is_set():
             _LOG.warning("disconnected", reason=reason)
+            self._broker_watch.disconnected(reason)
         self._write_health()
 
     def _unhandled(self, topic: str) -> None:
@@ -192,7 +231,7 @@ class Bridge:
             self._pipeline.skips.count(Reason.OVERLOAD, f"deliveries are slower than the input of QoS 0 on {topic}")
 
     def _is_own(self, topic: str) -> bool:
-        return topic.startswith(f"{self._topics.root}/")
+        return topic.startswith((f"{self._topics.root}/", "$SYS/"))
 
     def _want(self, ways: Ways) -> None:
         self._note_filters(lambda: self._filters.want(ways.table.subscribed))
@@ -210,7 +249,10 @@ class Bridge:
         every = self._periodic.every
         every(TICK_SECONDS, "states", self._announce_states)
         every(settings.announcements.metrics_interval, "metrics", self._announce_metrics)
+        every(INTERVAL_SECONDS, "dead-letter store", self._check_store)
         every(INTERVAL_SECONDS, "health", self._write_health)
+        every(5.0, "problems", self._problems.end_overdue)
+        every(_AGAIN_SECONDS, "announcements without retained messages", self._announce_again)
         every(5.0, "overdue log lines", self._limited.flush)
         every(5.0, "overdue dead-letter lines", self._limited_letters.flush)
         every(5.0, "overdue announcement lines", self._limited_announcements.flush)
@@ -223,6 +265,7 @@ class Bridge:
         if not self._stopping.is_set():
             self._retained.end()
             self._link.unroute(self._retained.topic_filter)
+            self._forget_answers(self._pipeline.ways)
 
     def _announce_states(self, last: bool = False) -> None:
         transport = self._pipeline.transport
@@ -237,9 +280,28 @@ class Bridge:
 
     def _write_health(self) -> None:
         try:
-            write_health(self._settings.health_path, connected=self._link.connected, content=self._metrics.now())
+            write_health(
+                self._settings.health_path,
+                connected=self._link.connected,
+                connection_error=self._broker_watch.last_error,
+                store_error=self._letters.error,
+                content=self._metrics.now(),
+            )
         except OSError as error:
             _LOG.warning("health_file_not_written", path=str(self._settings.health_path), error=str(error))
+
+    async def _check_store(self) -> None:
+        await self._letters.check()
+        if self._letters.error is None:
+            self._problems.solve(ProblemType.DEAD_LETTERS_NOT_STORED)
+        else:
+            text = f"dead letters cannot be stored, and wait in memory: {self._letters.error}"
+            self._problems.meet(ProblemType.DEAD_LETTERS_NOT_STORED, text)
+
+    def _announce_again(self) -> None:
+        # Without retained messages only those who are there hear what is said.
+        if self._link.connected and ProblemType.BROKER_WITHOUT_RETAINED in self._problems:
+            self._announcer.announce(self._pipeline.states.values())
 
     # ------------------------------------------------------------ catalogs
 
@@ -261,6 +323,7 @@ class Bridge:
             # Before they are subscribed.
             await asyncio.to_thread(self._want, ready.ways)
             self._pipeline.swap(ready)
+            self._forget_answers(ready.ways)
             self._announcer.use(ready.announcement.payload, ready.states.keys())
             self._announcer.announce_catalog()
             await asyncio.to_thread(self._settle, loaded)
@@ -354,6 +417,20 @@ class Bridge:
             finally:
                 if delivery:
                     self._connection.acknowledge(delivery)
+
+    def _forget_answers(self, ways: Ways) -> None:
+        """Forget what the broker answered to subscriptions that have ended."""
+        self._broker_watch.keep([*ways.table.subscribed, self._topics.command])
+
+    def _report_damaged_file(self, damaged: DamagedFile) -> None:
+        moved_to = None if damaged.moved_to is None else str(damaged.moved_to)
+        self._reporter.error("file_damaged", file=str(damaged.path), moved_to=moved_to, cause=damaged.cause)
+
+    def _report_problem(self, problem: ProblemType, text: str | None) -> None:
+        if text is None:
+            self._reporter.warning("problem_solved", problem=problem.value)
+        else:
+            self._reporter.error(problem.value, text=text)
 
     def _report_start(self) -> None:
         catalog = self._pipeline.catalog.catalog

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from data_bridge.catalog.casts import CastError, DigitsLostError, Raw, Value, as_written, prepare_cast
 from data_bridge.catalog.model import CatalogObject
 from data_bridge.dead_letters.letter import letter_reason
-from data_bridge.dead_letters.store import DeadLetter
+from data_bridge.dead_letters.store import DeadLetter, DeadLetterStoreError
 from data_bridge.dead_letters.writer import DeadLetterWriter
 from data_bridge.logs import get_logger
 from data_bridge.near_misses import did_you_mean
@@ -35,6 +35,7 @@ class CommandError(Exception):
 # What SQLite can hold.
 type LetterNumber = Annotated[int, Field(ge=1, le=2**63 - 1)]
 type LetterReason = Annotated[str, AfterValidator(letter_reason)]
+type NumberOrZero = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class _Data(BaseModel):
@@ -56,18 +57,19 @@ class _Set(_Data):
 
 class _Replay(_Data):
     ids: list[LetterNumber] | None = None
-    after: int = 0
+    after: NumberOrZero = 0
     reason: LetterReason | None = None
     limit: int = Field(default=_MOST_REPLAYED, ge=1, le=_MOST_REPLAYED)
 
 
 class _Purge(_Data):
     ids: list[LetterNumber] | None = None
-    older_than: float | None = None
+    older_than: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    all: bool = False
 
 
 class _ListLetters(_Data):
-    after: int = 0
+    after: NumberOrZero = 0
     limit: int = Field(default=100, ge=1, le=1000)
     reason: LetterReason | None = None
 
@@ -121,7 +123,7 @@ class Commands:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "command"
             return refusal(identifier, f"{where}: {first['msg'].removeprefix('Value error, ')}")
-        except CommandError as error:
+        except (CommandError, DeadLetterStoreError) as error:
             return refusal(identifier, str(error))
         except Exception:  # noqa: BLE001 -- whatever a command meets, it is answered, and the next one is heard
             _LOG.exception("command_failed")
@@ -187,6 +189,9 @@ class Commands:
 
     async def _purge(self, data: dict[str, object]) -> Answer:
         wanted = _Purge.model_validate(data)
+        if (wanted.ids is not None) + (wanted.older_than is not None) + wanted.all != 1:
+            # What is lost for good is named; nothing given is nothing removed.
+            raise CommandError("purge takes one of ids, older_than (a Unix time) and all (true)")
         if wanted.ids is not None:
             numbers = wanted.ids
             removed = await self._context.letters.call(lambda store: store.remove(numbers))

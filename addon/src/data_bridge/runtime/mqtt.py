@@ -37,6 +37,8 @@ def connection_settings(settings: Settings) -> MQTTConfig:
         ca_certs=str(tls.ca_certs) if tls.ca_certs else None,
         certfile=str(tls.certfile) if tls.certfile else None,
         keyfile=str(tls.keyfile) if tls.keyfile else None,
+        # A broker that can do less is used as far as it goes; the bridge says what does not hold there.
+        lower_to_broker=True,
     )
 
 

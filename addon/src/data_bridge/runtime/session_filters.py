@@ -5,11 +5,19 @@ from pathlib import Path
 
 import orjson
 
+from data_bridge.damaged_files import DamagedFileError, read_json
+from data_bridge.files import write_atomically
+
 
 class SessionFilters:
     """What is wanted, and what earlier runs or catalogs may have left subscribed, in a file."""
 
     def __init__(self, path: Path) -> None:
+        """Read the file.
+
+        Raises:
+            DamagedFileError: it cannot be used.
+        """
         self._path = path
         self._wanted: frozenset[str] = frozenset()
         self._subscribed = self._written = frozenset(_read(path))
@@ -40,15 +48,14 @@ class SessionFilters:
         self._subscribed = subscribed
         if subscribed == self._written:
             return
-        temporary = self._path.with_name(f".{self._path.name}")
-        temporary.write_bytes(orjson.dumps(sorted(subscribed)))
-        temporary.replace(self._path)
+        write_atomically(self._path, orjson.dumps(sorted(subscribed)))
         self._written = subscribed
 
 
 def _read(path: Path) -> list[str]:
-    try:
-        document = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
+    document = read_json(path)
+    if document is None:
         return []
-    return [each for each in document if isinstance(each, str)] if isinstance(document, list) else []
+    if not isinstance(document, list) or not all(isinstance(each, str) for each in document):
+        raise DamagedFileError(path, "it holds no list of topic filters")
+    return document

@@ -39,8 +39,8 @@ class StateCallbacks:
         attempt_failed: an attempt to connect again has failed, with the reason.
         gave_up: `max_reconnect_attempts` have failed; with the last reason.
         taken_over: the connection has ended because another client connected with this client id; after `disconnected`.
-        subscribed: the broker's answer to a subscription: its topic filter and the granted QoS, or a reason code of
-            0x80 and above. It comes again for each subscription that is made again after a reconnect.
+        subscribed: the broker's answer to a subscription: its topic filter, the QoS that was asked for, and the granted
+            QoS or a reason code of 0x80 and above. It comes again for each that is made again after a reconnect.
         unhandled: a message came that no callback wanted, with its topic. A session that the broker kept may hold
             subscriptions of an earlier program.
         dropped: a message of QoS 0 came for which a paused client had no room, with its topic.
@@ -52,6 +52,6 @@ class StateCallbacks:
     attempt_failed: Callable[[str], None] | None = None
     gave_up: Callable[[str], None] | None = None
     taken_over: Callable[[], None] | None = None
-    subscribed: Callable[[str, int], None] | None = None
+    subscribed: Callable[[str, int, int], None] | None = None
     unhandled: Callable[[str], None] | None = None
     dropped: Callable[[str], None] | None = None

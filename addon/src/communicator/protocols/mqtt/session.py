@@ -46,7 +46,7 @@ LinkFactory = Callable[["Session", bool], Link]
 
 @dataclass(slots=True)
 class _Request:
-    filters: tuple[str, ...]
+    filters: tuple[tuple[str, int], ...]  # with the QoS that is asked for; empty for an UNSUBSCRIBE
     answer: Future[None] | None
 
 
@@ -514,11 +514,11 @@ class Session:
             stands = not self._requests
         if asked is None:
             return
-        for topic_filter, code in zip(asked.filters, reason_codes, strict=False):
-            self._call(self.callbacks.subscribed, topic_filter, code)
+        for (topic_filter, qos), code in zip(asked.filters, reason_codes, strict=False):
+            self._call(self.callbacks.subscribed, topic_filter, qos, code)
         refused = [
             f"{topic_filter!r} (reason code {code:#04x})"
-            for topic_filter, code in zip(asked.filters, reason_codes, strict=False)
+            for (topic_filter, _), code in zip(asked.filters, reason_codes, strict=False)
             if code >= FAILURE
         ]
         self.counters.subscriptions_refused += len(refused)
@@ -629,7 +629,7 @@ class Session:
         if self.link is not None:
             self.link.acknowledge(identifier, qos)
 
-    def _request(self, filters: tuple[str, ...], answer: Future[None] | None) -> int:
+    def _request(self, filters: tuple[tuple[str, int], ...], answer: Future[None] | None) -> int:
         self._last_request += 1
         self._requests[self._last_request] = _Request(filters, answer)
         return self._last_request
@@ -638,7 +638,7 @@ class Session:
         self, link: Link, subscriptions: Sequence[Subscription], answer: Future[None] | None, *, restored: bool
     ) -> None:
         filters = [(subscription.topic_filter, subscription.qos) for subscription in subscriptions]
-        request = self._request(tuple(name for name, _ in filters), answer)
+        request = self._request(tuple(filters), answer)
         link.subscribe(filters, request, restored, subscriptions[0].identifier if self._identifiers else None)
 
     def _subscribe_all(self, link: Link, subscriptions: Iterable[Subscription], *, restored: bool) -> None:

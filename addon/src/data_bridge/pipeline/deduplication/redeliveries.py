@@ -12,7 +12,8 @@ from pathlib import Path
 from struct import Struct
 from typing import BinaryIO
 
-from data_bridge.files import private
+from data_bridge.damaged_files import DamagedFileError, unreadable
+from data_bridge.files import make_private_folder, write_atomically
 from data_bridge.pipeline.delivery.message import Pending
 
 type Key = tuple[int, bytes]
@@ -20,6 +21,8 @@ type Key = tuple[int, bytes]
 
 # Which delivery it was, counted from 1; packet identifier; digest.
 _RECORD = Struct("<QH14s")
+# More than can be counted in the life of a machine.
+_LARGEST_NUMBER = 2**62
 
 
 def key_of(packet_identifier: int, topic: str, payload: bytes) -> Key:
@@ -52,28 +55,21 @@ class Redeliveries:
         """Read what an earlier process left, and begin to write; before the first message, and best on a thread.
 
         Raises:
-            OSError: the file cannot be read or written to.
+            DamagedFileError: the file cannot be used.
+            OSError: it cannot be written to.
         """
         if self._path is None:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            data = self._path.read_bytes()
-            whole = data[: len(data) - len(data) % _RECORD.size]
-            for number, identifier, digest in sorted(_RECORD.iter_unpack(whole)):
-                if number:
-                    self._delivered[identifier] = (digest, number)
-                    self._number = number
+        make_private_folder(self._path.parent)
+        for number, identifier, digest in _read(self._path):
+            self._delivered[identifier] = (digest, number)
+            self._number = number
         slots = bytearray(self._window * _RECORD.size)
         for identifier, (digest, number) in self._delivered.items():
             if self._number - number < self._window:
                 _RECORD.pack_into(slots, self._place(number), number, identifier, digest)
         # The window may have changed, so the file is made anew beside the old one.
-        new = self._path.with_suffix(".new")
-        new.unlink(missing_ok=True)
-        with open(new, "xb", opener=private) as file:
-            file.write(slots)
-        new.replace(self._path)
+        write_atomically(self._path, bytes(slots))
         self._file = self._path.open("r+b", buffering=0)
 
     def was_delivered(self, key: Key) -> bool:
@@ -121,3 +117,22 @@ class Redeliveries:
 
     def _place(self, number: int) -> int:
         return number % self._window * _RECORD.size
+
+
+def _read(path: Path) -> list[tuple[int, int, bytes]]:
+    """Return the records of a ring in the order of their numbers.
+
+    Raises:
+        DamagedFileError: it cannot be read, or is no such ring: a number is in a wrong place.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise unreadable(path, error) from error
+    slots, rest = divmod(len(data), _RECORD.size)
+    records = [] if rest else [each for each in enumerate(_RECORD.iter_unpack(data)) if each[1][0]]
+    if rest or any(number > _LARGEST_NUMBER or number % slots != place for place, (number, _, _) in records):
+        raise DamagedFileError(path, "it holds no ring of what was delivered")
+    return sorted(record for _, record in records)

@@ -1,4 +1,8 @@
-"""Generations of identities on disk: one file each, which says in its name which it is and when it began."""
+"""Generations of identities on disk: one file each, which says in its name which it is and when it began.
+
+When they began is also kept by a clock that nobody sets, in a file beside them: a machine without a clock of its own
+starts with a wrong time and corrects it later, and what was delivered a minute ago would be forgotten as days old.
+"""
 
 import os
 import re
@@ -8,19 +12,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from data_bridge.files import private
+import orjson
+
+from data_bridge.boot_clock import BootTime, boot_time
+from data_bridge.damaged_files import DamagedFile, DamagedFileError, read_json, reason_of, unreadable
+from data_bridge.files import make_private_folder, private, write_atomically
 
 # seen-12-1732190000.txt: the twelfth, begun at that Unix time.
 _NAME = re.compile(r"seen-(\d{1,18})-(\d{1,18})\.txt")
+# {"boot": "…", "began": {"12": 345.6}}: the seconds between that start of the machine and the twelfth's beginning.
+_CLOCK_FILE = "clock.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What an earlier process left: both generations, and how many seconds ago the current one began."""
+    """What an earlier process left: both generations, and how many seconds ago the current one began.
+
+    `cut` are files whose last line ended early.
+    """
 
     current: set[str]
     previous: set[str]
     age: float
+    cut: tuple[DamagedFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +47,28 @@ class _Generation:
 class GenerationFiles:
     """Two files in a folder, the current generation's and the one's before.
 
-    Their order is that of their numbers, for a clock may go back. One that began in the future is taken to begin now:
-    it is rather kept too long than forgotten. All but `append` may wait for the disk and belongs on a thread.
+    Their order is that of their numbers, for a clock may go back. Since the machine was started their age is that of
+    the machine; those of an earlier start are taken to begin now, for nobody knows how long it was off: they are rather
+    kept too long than forgotten. All but `append` may wait for the disk and belongs on a thread.
     """
 
-    def __init__(self, folder: Path, seconds: float, clock: Callable[[], float] = time.time) -> None:
-        """Make it for generations that are forgotten so many seconds after they began, which are current for half."""
+    def __init__(
+        self,
+        folder: Path,
+        seconds: float,
+        wall_clock: Callable[[], float] = time.time,
+        now: Callable[[], BootTime] = boot_time,
+    ) -> None:
+        """Make it for generations that are forgotten so many seconds after they began, which are current for half.
+
+        `wall_clock` is used where there is no clock since the machine's start: in a folder of an earlier version, and
+        on systems that have none that two processes share.
+        """
         self._folder = folder
         self._seconds = seconds
-        self._clock = clock
+        self._wall_clock = wall_clock
+        self._now = now
+        self._began: dict[int, BootTime] = {}
         self._generations: list[_Generation] = []
         self._file: BinaryIO | None = None
 
@@ -49,23 +76,27 @@ class GenerationFiles:
         """Read what is not too old, remove the rest, and open the current generation's file.
 
         Raises:
-            OSError: the folder cannot be read or written to.
+            DamagedFileError: a file, or the folder, cannot be used.
+            OSError: the folder cannot be written to.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
         found = sorted(self._found(), key=lambda each: each.number)
+        self._read_clock()
         kept = [each for each in found if self._age(each) < self._seconds][-2:]
         age = self._age(kept[-1]) if kept else 0.0
         if not kept or age >= self._seconds / 2:
             # The newest has had its time: it is the one before, and a new one begins.
             kept = [*kept[-1:], self._next(found)]
             age = 0.0
-        current, previous = _read(kept[-1].path), _read(kept[0].path) if len(kept) > 1 else set()
+        self._note_ages({each: self._age(each) for each in kept[:-1]} | {kept[-1]: age})
+        contents = [_read(each.path) for each in kept]
         self._generations = kept
         self._file = _open(kept[-1].path)
         for each in found:
             if each not in kept:
                 each.path.unlink(missing_ok=True)
-        return Kept(current, previous, age)
+        previous = contents[0].identities if len(contents) > 1 else set()
+        cut = tuple(each.cut for each in contents if each.cut is not None)
+        return Kept(contents[-1].identities, previous, age, cut)
 
     def prepare(self) -> tuple[_Generation, BinaryIO]:
         """Return the next generation with its file, open, for `turn`.
@@ -74,7 +105,13 @@ class GenerationFiles:
             OSError: it cannot be made.
         """
         following = self._next(self._generations)
-        return following, _open(following.path)
+        file = _open(following.path)
+        try:
+            self._note_ages({each: self._age(each) for each in self._generations[-1:]} | {following: 0.0})
+        except OSError:
+            file.close()
+            raise
+        return following, file
 
     def turn(self, prepared: tuple[_Generation, BinaryIO]) -> Callable[[], None]:
         """Use the next generation from now on; return what closes and removes the old, which may wait for the disk."""
@@ -114,30 +151,79 @@ class GenerationFiles:
             self._file = None
 
     def _found(self) -> list[_Generation]:
-        matches = [(each, _NAME.fullmatch(each.name)) for each in self._folder.iterdir()]
+        try:
+            make_private_folder(self._folder)
+            matches = [(each, _NAME.fullmatch(each.name)) for each in self._folder.iterdir()]
+        except FileExistsError:
+            raise DamagedFileError(self._folder, "it is no folder") from None
+        except PermissionError as error:
+            raise unreadable(self._folder, error) from error
         return [_Generation(int(match[1]), int(match[2]), path) for path, match in matches if match is not None]
 
     def _next(self, generations: list[_Generation]) -> _Generation:
         number = generations[-1].number + 1 if generations else 1
-        began = int(self._clock())
+        began = int(self._wall_clock())
         return _Generation(number, began, self._folder / f"seen-{number}-{began}.txt")
 
     def _age(self, generation: _Generation) -> float:
-        return max(0.0, self._clock() - generation.began)
+        began, now = self._began.get(generation.number), self._now()
+        if began is None or not now.boot:
+            return max(0.0, self._wall_clock() - generation.began)
+        return now.since(began) or 0.0
+
+    def _read_clock(self) -> None:
+        path = self._folder / _CLOCK_FILE
+        document = read_json(path)
+        if document is None:
+            return
+        try:
+            boot, began = document["boot"], document["began"]  # type: ignore[index]  # what is no object is damaged
+            self._began = {int(number): BootTime(str(boot), float(seconds)) for number, seconds in began.items()}
+        except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
+            raise DamagedFileError(path, "it holds no times of generations") from error
+
+    def _note_ages(self, ages: dict[_Generation, float]) -> None:
+        now = self._now()
+        if not now.boot:
+            return
+        self._began = {each.number: BootTime(now.boot, now.seconds - age) for each, age in ages.items()}
+        began = {str(number): at.seconds for number, at in self._began.items()}
+        write_atomically(self._folder / _CLOCK_FILE, orjson.dumps({"boot": now.boot, "began": began}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    identities: set[str]
+    cut: DamagedFile | None
 
 
 def _open(path: Path) -> BinaryIO:
-    # Unbuffered: what was written survives the process.
-    return open(path, "ab", buffering=0, opener=private)
+    try:
+        # Unbuffered: what was written survives the process.
+        return open(path, "ab", buffering=0, opener=private)
+    except (PermissionError, IsADirectoryError) as error:
+        raise DamagedFileError(path, f"it cannot be written: {reason_of(error)}") from error
 
 
-def _read(path: Path) -> set[str]:
+def _read(path: Path) -> _Content:
+    """Return the identities of a file.
+
+    Raises:
+        DamagedFileError: it cannot be read or continued, or is no text.
+    """
     try:
         data = path.read_bytes()
+        # A process killed in the middle of a write leaves half an identity at the end.
+        whole = data[: data.rfind(b"\n") + 1]
+        if len(whole) < len(data):
+            os.truncate(path, len(whole))
+        identities = set(whole.decode().split("\n")[:-1])
     except FileNotFoundError:
-        return set()
-    # A process killed in the middle of a write leaves half an identity at the end.
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        os.truncate(path, len(whole))
-    return set(whole.decode(errors="replace").split("\n")[:-1])
+        return _Content(set(), None)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except UnicodeDecodeError as error:
+        raise DamagedFileError(path, f"it is no text (byte {error.start})") from error
+    lost = len(data) - len(whole)
+    cut = DamagedFile(path, None, f"its last line was cut off: {lost} bytes are dropped") if lost else None
+    return _Content(identities, cut)

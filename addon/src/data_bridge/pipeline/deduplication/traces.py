@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+from data_bridge.damaged_files import DamagedFile
 from data_bridge.pipeline.deduplication.trace_files import GenerationFiles
 
 _FREED_AT_ONCE = 2_000
@@ -18,7 +18,7 @@ class Deduplication:
     identity is remembered for at least half and at most the whole of `ttl`. When half of `entries` is reached the turn
     comes early. Turns follow a clock that nobody sets.
 
-    With a folder every identity is also written to the file of its generation, so that a bridge that was killed still
+    With `files` every identity is also written to the file of its generation, so that a bridge that was killed still
     knows what it had delivered, and for how long. They are not synced: they survive the process, and for the most part
     a power cut.
     """
@@ -40,11 +40,10 @@ class Deduplication:
         self,
         entries: int,
         ttl: float,
-        folder: Path | None = None,
+        files: GenerationFiles | None = None,
         *,
         enabled: bool = True,
         clock: Callable[[], float] = time.monotonic,
-        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.enabled = enabled
         # Public for the hot path, which asks both sets and adds to one without a call.
@@ -56,22 +55,27 @@ class Deduplication:
         self._half_seconds = ttl / 2
         self._clock = clock
         self._began = clock()
-        self._files = GenerationFiles(folder, ttl, wall_clock) if folder is not None and enabled else None
+        self._files = files if enabled else None
 
     def __len__(self) -> int:
         """Return how many identities are remembered."""
         return len(self.current) + len(self.previous)
 
-    def open(self) -> None:
+    def open(self) -> tuple[DamagedFile, ...]:
         """Read what an earlier process left, and begin to write; before the first message, and best on a thread.
 
+        Return the files that were cut off.
+
         Raises:
+            DamagedFileError: a file cannot be used.
             OSError: the folder cannot be written to.
         """
-        if self._files is not None:
-            kept = self._files.load()
-            self.current, self.previous = kept.current, kept.previous
-            self._began = self._clock() - kept.age
+        if self._files is None:
+            return ()
+        kept = self._files.load()
+        self.current, self.previous = kept.current, kept.previous
+        self._began = self._clock() - kept.age
+        return kept.cut
 
     async def turn_when_due(self) -> None:
         """Begin a new generation when the current one had its time, or holds half of the allowed entries.

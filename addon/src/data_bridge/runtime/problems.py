@@ -1,0 +1,82 @@
+"""Conditions that last and that a person must act on.
+
+Each is one log line and one event when it begins, changes and ends, and stands in the metrics as long as it lasts: a
+reader who was away learns of it too.
+"""
+
+import time
+from collections.abc import Callable
+from enum import StrEnum
+
+_MOST_CHARACTERS = 400
+
+
+class ProblemType(StrEnum):
+    """The words of `problems` in the metrics, and of the events."""
+
+    SUBSCRIPTION_REFUSED = "subscription_refused"
+    BROKER_WITHOUT_RETAINED = "broker_without_retained"
+    BROKER_WITHOUT_QOS_1 = "broker_without_qos_1"
+    BRIDGE_ID_IN_USE = "bridge_id_in_use"
+    BROKER_DROPS_MESSAGES = "broker_drops_messages"
+    DEAD_LETTERS_NOT_STORED = "dead_letters_not_stored"
+
+
+class _Problem:
+    __slots__ = ("ends", "since", "text")
+
+    def __init__(self, text: str, since: float, ends: float | None) -> None:
+        self.text = text
+        self.since = since
+        self.ends = ends
+
+
+class Problems:
+    """Which problems there are now; each ends when it is solved, or some time after it was last met."""
+
+    def __init__(
+        self,
+        report: Callable[[ProblemType, str | None], None],
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Make it with what reports a problem that is new or has another text, with None one that has ended."""
+        self._report = report
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._problems: dict[ProblemType, _Problem] = {}
+
+    def meet(self, kind: ProblemType, text: str, *, seconds: float | None = None) -> None:
+        """Take note of a problem, which ends by itself after so many `seconds`, or only when it is solved."""
+        text = text[:_MOST_CHARACTERS]
+        ends = None if seconds is None else self._clock() + seconds
+        known = self._problems.get(kind)
+        if known is None:
+            self._problems[kind] = _Problem(text, self._wall_clock(), ends)
+        else:
+            changed, known.text, known.ends = known.text != text, text, ends
+            if not changed or seconds is not None:
+                return
+        self._report(kind, text)
+
+    def solve(self, kind: ProblemType) -> None:
+        """Take note that a problem has ended, if there was one."""
+        if self._problems.pop(kind, None) is not None:
+            self._report(kind, None)
+
+    def end_overdue(self) -> None:
+        """End the problems that were not met again in their time."""
+        now = self._clock()
+        for kind in [kind for kind, each in self._problems.items() if each.ends is not None and each.ends <= now]:
+            self.solve(kind)
+
+    def __contains__(self, kind: ProblemType) -> bool:
+        """Tell whether there is such a problem now."""
+        return kind in self._problems
+
+    def current(self) -> list[dict[str, object]]:
+        """Return the problems as the metrics tell them: `since` is in Unix seconds."""
+        return [
+            {"type": kind.value, "text": each.text, "since": round(each.since, 3)}
+            for kind, each in self._problems.items()
+        ]
