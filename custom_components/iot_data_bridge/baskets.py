@@ -9,6 +9,7 @@ from homeassistant.core import Context, callback
 from homeassistant.helpers.event import async_call_later
 from homeassistant.util import dt as dt_util
 
+from .clock import instant_now
 from .commands import BasketCommander
 from .device_collection import DeviceCollection, Handler, SiteContext, payload_of
 from .devices.admission import DeviceKind
@@ -17,6 +18,7 @@ from .devices.basket_events import BasketEvent
 from .devices.basket_messages import BasketUpdate, CommandKind, parse_availability, parse_command, parse_update
 from .devices.errors import MalformedMessageError
 from .devices.identity import basket_key
+from .devices.instant import Instant
 from .devices.json_values import JsonObject
 from .devices.products import PriceList, PriceListChange
 from .devices.topics import BASKET_SUFFIXES, Channel
@@ -77,7 +79,7 @@ class Baskets(DeviceCollection):
     @override
     def restore(self, stored: Sequence[JsonObject]) -> None:
         for basket in stored:
-            self._add(Basket.from_json(basket, self._prices, self._settings.rules))
+            self._add(Basket.from_json(basket, self._prices, self._settings.rules, instant_now()))
         self.summarise()
 
     @override
@@ -95,7 +97,7 @@ class Baskets(DeviceCollection):
         return True
 
     @override
-    def check_timeouts(self, now: datetime) -> None:
+    def check_timeouts(self, now: Instant) -> None:
         subscribed_since = self._context.subscribed_since
         for device in self.by_root.values():
             if device.basket.check_timeouts(now, subscribed_since):
@@ -145,7 +147,7 @@ class Baskets(DeviceCollection):
     @callback
     def reprice(self, change: PriceListChange) -> None:
         """Compute the baskets anew that hold a product whose price or name changed."""
-        now = dt_util.utcnow()
+        now = instant_now()
         codes = change.codes()
         # The problem of every unknown product depends on whether there is a price list at all.
         present = len(self._prices)
@@ -186,7 +188,7 @@ class Baskets(DeviceCollection):
         basket = device.basket
         details = len(basket.details)
         try:
-            events = basket.apply_update(update, dt_util.utcnow())
+            events = basket.apply_update(update, instant_now())
         except MalformedMessageError:
             device.refresh()
             self._count_soon()
@@ -224,10 +226,10 @@ class Baskets(DeviceCollection):
         device = self._device(message.topic[:-_COMMAND_TAIL])
         basket = device.basket
         shown_total = basket.shown_total
-        now = dt_util.utcnow()
+        now = instant_now()
         events = basket.apply_command(command, now)
         if events:
-            self._site.site.turn_day(dt_util.as_local(now))
+            self._site.site.turn_day(dt_util.as_local(now.utc))
         for event in events:
             self._site.site.count_event(event, shown_total)
         self._changed(device, events)
@@ -247,7 +249,7 @@ class Baskets(DeviceCollection):
         if message.retain:
             device.basket.online = online
         else:
-            device.basket.apply_availability(online, dt_util.utcnow())
+            device.basket.apply_availability(online, instant_now())
         self._changed(device, ())
 
     def _device(self, root: str) -> BasketDevice:

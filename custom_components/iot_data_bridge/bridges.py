@@ -1,7 +1,6 @@
 """Bridges, and the bridged devices that their catalogs list."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import override
 
 from homeassistant.components.mqtt import ReceiveMessage
@@ -9,8 +8,8 @@ from homeassistant.const import Platform
 from homeassistant.core import callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers import entity_registry as er
-from homeassistant.util import dt as dt_util
 
+from .clock import instant_now
 from .const import DOMAIN
 from .device_collection import DeviceCollection, Handler, SiteContext, payload_of
 from .devices.admission import DeviceKind
@@ -27,6 +26,7 @@ from .devices.bridged import (
 )
 from .devices.errors import MalformedMessageError
 from .devices.identity import bridge_key, bridged_key, object_key
+from .devices.instant import Instant
 from .devices.introductions import Introductions
 from .devices.json_values import JsonObject, JsonValue
 from .devices.level_names import is_id
@@ -101,7 +101,7 @@ class Bridges(DeviceCollection):
             self._update_bridged(bridge)
 
     @override
-    def check_timeouts(self, now: datetime) -> None:
+    def check_timeouts(self, now: Instant) -> None:
         for channel, message in self._introductions.expire(now):
             self._context.refuse(channel, message.topic, MalformedMessageError("no_hello"))
 
@@ -184,7 +184,7 @@ class Bridges(DeviceCollection):
             return device
         if (hello := self._removed.get(bridge_id)) is not None:
             return self._introduce(hello)
-        size, now = len(message.payload), dt_util.utcnow()
+        size, now = len(message.payload), instant_now()
         if not self._introductions.keep(bridge_id, message.topic, size, (channel, message), now):
             raise MalformedMessageError("no_hello")
         return None

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from typing import Protocol
 
 from homeassistant.components.mqtt import ReceiveMessage
@@ -10,6 +9,7 @@ from homeassistant.core import HomeAssistant
 
 from .devices.admission import DeviceKind
 from .devices.errors import MalformedMessageError
+from .devices.instant import Instant
 from .devices.json_values import JsonObject
 from .devices.topics import Channel
 from .field_devices import FieldDevice
@@ -23,7 +23,7 @@ class SiteContext(Protocol):
 
     hass: HomeAssistant
     connected: bool
-    subscribed_since: datetime | None
+    subscribed_since: Instant | None
     entry_id: str
     site_device_id: str
 
@@ -72,7 +72,7 @@ class DeviceCollection(ABC):
     def remove(self, key: str) -> bool:
         """Remove a device; False when it is not in this collection."""
 
-    def check_timeouts(self, now: datetime) -> None:  # noqa: B027 -- most collections have no timeouts
+    def check_timeouts(self, now: Instant) -> None:  # noqa: B027 -- most collections have no timeouts
         """Apply the timeouts that end at `now`."""
 
     def set_connected(self, connected: bool) -> None:

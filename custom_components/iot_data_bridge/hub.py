@@ -16,6 +16,7 @@ from homeassistant.util import dt as dt_util
 
 from .baskets import Baskets
 from .bridges import Bridges
+from .clock import instant_now
 from .commands import BasketCommander
 from .const import DOMAIN
 from .database.damage_issue import show_damaged_database
@@ -25,6 +26,7 @@ from .devices.admission import Admission, DeviceKind
 from .devices.day_figures import DayFigures
 from .devices.errors import MalformedMessageError
 from .devices.identity import basket_key, bridge_key, is_read, printer_key
+from .devices.instant import Instant
 from .devices.products import PriceList
 from .devices.site import Site
 from .devices.topics import Channel, update_topic_of
@@ -54,7 +56,7 @@ class Hub:
         self.settings = SiteSettings.of(hass, entry)
         self.connected = mqtt.is_connected(hass)
         # The beginning of the current gapless subscription; None without one.
-        self.subscribed_since: datetime | None = None
+        self.subscribed_since: Instant | None = None
         self.refusals = Refusals()
         self._entry = entry
         self._admission = Admission(self.settings.accept_until)
@@ -120,7 +122,7 @@ class Hub:
             mqtt.async_subscribe_connection_status(self.hass, self._on_connection),
             async_track_time_interval(self.hass, self._on_clock, CLOCK_INTERVAL),
         ]
-        self.subscribed_since = dt_util.utcnow() if self.connected else None
+        self.subscribed_since = instant_now() if self.connected else None
         # The connection may have changed while storage was read and platforms were set up.
         if (connected := mqtt.is_connected(self.hass)) != self.connected:
             self._on_connection(connected)
@@ -248,17 +250,17 @@ class Hub:
     def _on_connection(self, connected: bool) -> None:
         """Make all entities unavailable without the broker, and available with their last values after it is back."""
         self.connected = connected
-        self.subscribed_since = dt_util.utcnow() if connected else None
+        self.subscribed_since = instant_now() if connected else None
         self.site.set_connected(connected)
         for collection in self._collections:
             collection.set_connected(connected)
 
     @callback
     def _on_clock(self, _: datetime) -> None:
-        now = dt_util.utcnow()
+        now = instant_now()
         for collection in self._collections:
             collection.check_timeouts(now)
-        if self.site.site.turn_day(dt_util.as_local(now)):
+        if self.site.site.turn_day(dt_util.as_local(now.utc)):
             self.site.refresh()
             self.save_soon()
 

@@ -1,17 +1,17 @@
 """Printers: one status topic each."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import override
 
 from homeassistant.components.mqtt import ReceiveMessage
 from homeassistant.core import callback
-from homeassistant.util import dt as dt_util
 
+from .clock import instant_now
 from .device_collection import DeviceCollection, Handler, SiteContext, payload_of
 from .devices.admission import DeviceKind
 from .devices.dialects.factor import parse_status
 from .devices.identity import printer_key
+from .devices.instant import Instant
 from .devices.json_values import JsonObject
 from .devices.printer import Printer
 from .devices.topics import FACTOR_STATUS_PREFIX, Channel
@@ -53,7 +53,7 @@ class Printers(DeviceCollection):
         return True
 
     @override
-    def check_timeouts(self, now: datetime) -> None:
+    def check_timeouts(self, now: Instant) -> None:
         for device in self.by_uuid.values():
             if device.printer.check_timeouts(now):
                 device.refresh()
@@ -70,7 +70,7 @@ class Printers(DeviceCollection):
         if message.retain:
             device.printer.apply_retained(report)
         else:
-            device.printer.apply(report, dt_util.utcnow())
+            device.printer.apply(report, instant_now())
         device.refresh()
         self._context.save_soon()
 

@@ -19,6 +19,7 @@ from .basket_messages import (
 )
 from .controller_watch import ControllerWatch
 from .errors import MalformedMessageError
+from .instant import Instant
 from .json_values import JsonObject, JsonValue, to_count, to_decimal, to_moment
 from .product_codes import product_code
 from .products import PriceList
@@ -81,7 +82,8 @@ class Basket:
     moved_without_session: bool = False
     # A basket that is first heard by an update may be in the middle of a session.
     session_known: bool = False
-    session_ended: datetime | None = field(default=None, compare=False)
+    session_ended: Instant | None = field(default=None, compare=False)
+    quiet_since: Instant | None = field(default=None, compare=False)
     # Derived from the fields above; stored because every entity reads them.
     items: int = 0
     total: Decimal | None = Decimal(0)
@@ -142,7 +144,7 @@ class Basket:
         }
         return tuple(problem for problem in Problem if present[problem])
 
-    def apply_update(self, update: BasketUpdate, now: datetime) -> tuple[BasketEvent, ...]:
+    def apply_update(self, update: BasketUpdate, now: Instant) -> tuple[BasketEvent, ...]:
         """Apply a snapshot of the contents and the details.
 
         Raises:
@@ -176,7 +178,7 @@ class Basket:
             self.contents = update.contents
             self._price()
 
-    def apply_command(self, command: BasketCommand, now: datetime) -> tuple[BasketEvent, ...]:
+    def apply_command(self, command: BasketCommand, now: Instant) -> tuple[BasketEvent, ...]:
         """Apply a command of this or another server."""
         match command.kind:
             case CommandKind.START:
@@ -186,13 +188,13 @@ class Basket:
             case CommandKind.TOTAL:
                 return self._show(command, now)
 
-    def apply_availability(self, online: bool, now: datetime) -> None:
+    def apply_availability(self, online: bool, now: Instant) -> None:
         """Apply the controller's last will or birth message."""
         self.online = online
         if online:
             self._mark_active(now)
 
-    def check_timeouts(self, now: datetime, subscribed_since: datetime | None) -> bool:
+    def check_timeouts(self, now: Instant, subscribed_since: Instant | None) -> bool:
         """Apply timeouts: silence, a total that is overdue. Return whether anything changed.
 
         `subscribed_since` is the beginning of the current gapless subscription, None without one.
@@ -201,7 +203,7 @@ class Basket:
         overdue = self.display.check(self.total, now)
         return self.controller.check(now) or overdue or before != self.silent
 
-    def reprice(self, now: datetime) -> None:
+    def reprice(self, now: Instant) -> None:
         """Compute the money anew after the price list changed."""
         before = self.total
         self._price()
@@ -232,13 +234,13 @@ class Basket:
         unit = self.prices.unit_price(code)
         return None if unit is None else unit * self.contents.get(code, 0)
 
-    def _is_silent(self, now: datetime, subscribed_since: datetime | None) -> bool:
-        started, silence = self.session_started, self.rules.silence
-        if started is None or silence is None or subscribed_since is None:
+    def _is_silent(self, now: Instant, subscribed_since: Instant | None) -> bool:
+        silence = self.rules.silence
+        if not self.active or silence is None or subscribed_since is None:
             return False
-        return now - max(started, self.last_activity or started, subscribed_since) > silence
+        return now - max(self.quiet_since or subscribed_since, subscribed_since) > silence
 
-    def _in_session(self, now: datetime) -> bool:
+    def _in_session(self, now: Instant) -> bool:
         """Tell whether an update that arrives now can be of a session, of the one that just ended too."""
         return self.active or (self.session_ended is not None and now - self.session_ended <= LATE_UPDATE)
 
@@ -248,15 +250,17 @@ class Basket:
             if value is not None or detail in self.details:
                 self.details[detail] = value
 
-    def _mark_active(self, now: datetime) -> None:
+    def _mark_active(self, now: Instant) -> None:
         self.silent = False
-        self.last_activity = now
+        self.last_activity = now.utc
+        self.quiet_since = now
 
-    def _start(self, now: datetime) -> tuple[BasketEvent, ...]:
+    def _start(self, now: Instant) -> tuple[BasketEvent, ...]:
         self.session_known = True
         if self.active:
             return ()  # a repeated start does nothing, in the basket neither
-        self.session_started = now.replace(microsecond=0)
+        self.session_started = now.utc.replace(microsecond=0)
+        self.quiet_since = now
         self.moved_without_session = False
         self.display.clear()
         self.controller.reset()
@@ -265,7 +269,7 @@ class Basket:
             self.revision += 1
         return (BasketEvent(EventKind.SESSION_STARTED, self.items, self.total),)
 
-    def _end(self, now: datetime) -> tuple[BasketEvent, ...]:
+    def _end(self, now: Instant) -> tuple[BasketEvent, ...]:
         self.session_known = True
         if not self.active:
             return ()
@@ -278,7 +282,7 @@ class Basket:
         self.silent = False
         return (BasketEvent(EventKind.SESSION_ENDED, self.items, self.total),)
 
-    def _show(self, command: BasketCommand, now: datetime) -> tuple[BasketEvent, ...]:
+    def _show(self, command: BasketCommand, now: Instant) -> tuple[BasketEvent, ...]:
         # As the controller: ignored before a start, and when it is another basket's.
         if not self.active or not same_basket(self.basket_id, command.basket_id):
             return ()
@@ -353,7 +357,9 @@ class Basket:
         }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, JsonValue], prices: PriceList, rules: BasketRules) -> Basket:
+    def from_json(
+        cls, stored: Mapping[str, JsonValue], prices: PriceList, rules: BasketRules, now: Instant | None = None
+    ) -> Basket:
         """Restore a basket.
 
         Raises:
@@ -376,7 +382,7 @@ class Basket:
             moved_without_session=stored.get("moved_without_session") is True,
             session_known=stored.get("session_known") is not False,
         )
-        basket.controller.restore(basket_id if isinstance(basket_id, str | int) else None, basket.last_activity)
+        basket.controller.restore(basket_id if isinstance(basket_id, str | int) else None, now)
         if isinstance(contents, dict):
             # Earlier versions stored codes with the filling around them.
             for spelled, value in contents.items():

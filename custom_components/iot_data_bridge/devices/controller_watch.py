@@ -1,9 +1,10 @@
 """Two controllers on one topic, which no single message tells."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from .basket_messages import BasketId
+from .instant import Instant
 
 # A basket that got another id is taken with it once its earlier id was silent for so long.
 ID_TIMEOUT = timedelta(minutes=10)
@@ -23,10 +24,10 @@ class ControllerWatch:
     basket_id: BasketId | None = None
     # Not stored: the contents of a restart are not watched.
     alternations: int = field(default=0, compare=False)
-    _id_heard: datetime | None = field(default=None, compare=False)
-    _other_heard: datetime | None = field(default=None, compare=False)
+    _id_heard: Instant | None = field(default=None, compare=False)
+    _other_heard: Instant | None = field(default=None, compare=False)
     _before: dict[str, int] | None = field(default=None, compare=False)
-    _changed: datetime | None = field(default=None, compare=False)
+    _changed: Instant | None = field(default=None, compare=False)
 
     @property
     def other_id(self) -> bool:
@@ -38,12 +39,12 @@ class ControllerWatch:
         """Tell whether the contents alternate between two snapshots."""
         return self.alternations >= MOST_ALTERNATIONS
 
-    def restore(self, basket_id: BasketId | None, heard: datetime | None) -> None:
-        """Continue with a stored id."""
+    def restore(self, basket_id: BasketId | None, heard: Instant | None) -> None:
+        """Continue with a stored id, as if it was heard at this instant."""
         self.basket_id = basket_id
         self._id_heard = heard
 
-    def accept(self, basket_id: BasketId | None, now: datetime) -> bool:
+    def accept(self, basket_id: BasketId | None, now: Instant) -> bool:
         """Tell whether a message with this id is of the basket; one without an id may be."""
         if basket_id is None:
             return True
@@ -58,7 +59,7 @@ class ControllerWatch:
         self._id_heard = now
         return True
 
-    def change(self, before: dict[str, int], after: dict[str, int], now: datetime) -> None:
+    def change(self, before: dict[str, int], after: dict[str, int], now: Instant) -> None:
         """Take a change of the contents."""
         self.alternations = self.alternations + 1 if after == self._before else 0
         self._before = before
@@ -69,7 +70,7 @@ class ControllerWatch:
         self.alternations = 0
         self._before = None
 
-    def check(self, now: datetime) -> bool:
+    def check(self, now: Instant) -> bool:
         """End what has not happened again for a while. Return whether anything changed."""
         before = self.other_id, self.contents_alternate
         if self._other_heard is not None and now - self._other_heard >= ID_TIMEOUT:

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
+
+from .instant import Instant
 
 # A hello is retained beside the others and arrives with them; what waits longer has no bridge.
 WAITING = timedelta(seconds=60)
@@ -14,7 +16,7 @@ MOST_BYTES = 16_000_000
 
 @dataclass(slots=True)
 class _Waiting[MessageT]:
-    since: datetime
+    since: Instant
     messages: dict[str, tuple[int, MessageT]] = field(default_factory=dict)
 
 
@@ -25,7 +27,7 @@ class Introductions[MessageT]:
         self._waiting: dict[str, _Waiting[MessageT]] = {}
         self._bytes = 0
 
-    def keep(self, bridge_id: str, topic: str, size: int, message: MessageT, now: datetime) -> bool:
+    def keep(self, bridge_id: str, topic: str, size: int, message: MessageT, now: Instant) -> bool:
         """Keep a message of `size` bytes until its bridge says hello; False when there is no room."""
         waiting = self._waiting.get(bridge_id)
         before = 0 if waiting is None else waiting.messages.get(topic, (0, None))[0]
@@ -46,7 +48,7 @@ class Introductions[MessageT]:
         waiting = self._waiting.pop(bridge_id, None)
         return [] if waiting is None else self._release(waiting)
 
-    def expire(self, now: datetime) -> Iterable[MessageT]:
+    def expire(self, now: Instant) -> Iterable[MessageT]:
         """Return the messages whose bridges did not say hello in time."""
         late = [bridge_id for bridge_id, waiting in self._waiting.items() if now - waiting.since >= WAITING]
         return [message for bridge_id in late for message in self.take(bridge_id)]

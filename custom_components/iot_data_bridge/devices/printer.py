@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
+from .instant import Instant
 from .json_values import JsonObject, JsonValue, to_float, to_text
 
 # A printer is disconnected after this silence, or after three of its reporting intervals where they are longer.
@@ -64,8 +65,8 @@ class Printer:
     bed_temperature: float | None = None
     bed_target: float | None = None
     interval: timedelta = timedelta(0)
-    last_report: datetime | None = None
-    last_message: datetime | None = None
+    last_report: Instant | None = None
+    last_message: Instant | None = None
     online: bool = False
 
     @property
@@ -73,7 +74,7 @@ class Printer:
         """Return whether the printer is connected to its host, None while the host is silent."""
         return None if self.state is None or not self.online else self.state is not PrinterState.OFFLINE
 
-    def apply(self, report: PrinterReport, now: datetime) -> None:
+    def apply(self, report: PrinterReport, now: Instant) -> None:
         """Take a message."""
         self.last_message = now
         self.online = True
@@ -96,7 +97,7 @@ class Printer:
         if report.full and not self.online:
             self._set_job(report)
 
-    def check_timeouts(self, now: datetime) -> bool:
+    def check_timeouts(self, now: Instant) -> bool:
         """Apply the silence timeout, the only sign of a switched-off printer. Return whether anything changed."""
         before = self.online
         silence = max(SILENCE, MISSED_REPORTS * self.interval)
@@ -106,7 +107,7 @@ class Printer:
             self._clear_measurements()
         return before != self.online
 
-    def _learn_interval(self, now: datetime) -> None:
+    def _learn_interval(self, now: Instant) -> None:
         if self.last_report is not None and now - self.last_report <= LONGEST_INTERVAL:
             self.interval = now - self.last_report
         self.last_report = now

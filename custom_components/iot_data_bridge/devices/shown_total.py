@@ -2,9 +2,10 @@
 
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
+from .instant import Instant
 from .json_values import JsonValue, to_decimal
 
 # A total may be under way while the contents change: one that was right this long ago is not wrong. A site that shows
@@ -37,8 +38,8 @@ class ShownTotal:
     amount: Decimal | None = None
     difference: Difference | None = None
     # Not stored: without a subscription nothing can be late.
-    _due: datetime | None = field(default=None, compare=False)
-    _earlier: deque[tuple[datetime, Decimal]] = field(
+    _due: Instant | None = field(default=None, compare=False)
+    _earlier: deque[tuple[Instant, Decimal]] = field(
         default_factory=lambda: deque(maxlen=MOST_EARLIER_TOTALS), compare=False
     )
 
@@ -48,7 +49,7 @@ class ShownTotal:
         self.difference = None
         self._due = None
 
-    def show(self, amount: Decimal | None, computed: Decimal | None, now: datetime) -> bool:
+    def show(self, amount: Decimal | None, computed: Decimal | None, now: Instant) -> bool:
         """Show a total of contents that cost `computed`. Return whether it is another one than before."""
         if amount is None or computed is None or amount == computed:
             self.difference = None
@@ -59,7 +60,7 @@ class ShownTotal:
         self.amount = amount
         return changed
 
-    def follow(self, before: Decimal | None, computed: Decimal | None, now: datetime, *, running: bool) -> None:
+    def follow(self, before: Decimal | None, computed: Decimal | None, now: Instant, *, running: bool) -> None:
         """Take a change of the contents' cost; `running` tells whether this site shows the next total."""
         if before is not None:
             self._earlier.append((now, before))
@@ -71,7 +72,7 @@ class ShownTotal:
         elif running and self.difference is None and self._due is None:
             self._due = now + TOTAL_GRACE
 
-    def check(self, computed: Decimal | None, now: datetime) -> bool:
+    def check(self, computed: Decimal | None, now: Instant) -> bool:
         """Find a running total that is overdue. Return whether that is news."""
         if self._due is None or now < self._due:
             return False
@@ -80,7 +81,7 @@ class ShownTotal:
             self.difference = Difference(self.amount, computed)
         return self.difference is not None
 
-    def _was_right(self, amount: Decimal, now: datetime) -> bool:
+    def _was_right(self, amount: Decimal, now: Instant) -> bool:
         return any(amount == total and now - until <= TOTAL_GRACE for until, total in self._earlier)
 
     def as_json(self) -> JsonValue:

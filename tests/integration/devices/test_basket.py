@@ -18,12 +18,13 @@ from custom_components.iot_data_bridge.devices.basket_messages import (
     Detail,
 )
 from custom_components.iot_data_bridge.devices.errors import MalformedMessageError
+from custom_components.iot_data_bridge.devices.instant import Instant
 from custom_components.iot_data_bridge.devices.json_values import JsonObject
 from custom_components.iot_data_bridge.devices.money import Currency
 from custom_components.iot_data_bridge.devices.products import PriceList, Product
 from custom_components.iot_data_bridge.devices.shown_total import Difference
 
-NOON = datetime(2026, 11, 20, 12, 0, 30, 500_000, tzinfo=UTC)
+NOON = Instant(timedelta(days=9), datetime(2026, 11, 20, 12, 0, 30, 500_000, tzinfo=UTC))
 SECOND = timedelta(seconds=1)
 LONG_AGO = NOON - timedelta(days=1)
 MELON = Product("MLON", "Melon", Decimal(12000), Decimal(10))
@@ -80,7 +81,7 @@ def test_a_snapshot_replaces_the_contents_and_tells_the_differences(basket: Bask
 def test_the_same_snapshot_again_tells_nothing(basket: Basket) -> None:
     basket.apply_update(update(MLON=2), NOON)
     assert basket.apply_update(update(MLON=2), NOON + SECOND) == ()
-    assert basket.last_activity == NOON + SECOND
+    assert basket.last_activity == (NOON + SECOND).utc
 
 
 def test_a_snapshot_that_was_left_behind_says_how_things_were_and_not_that_something_happened(basket: Basket) -> None:
@@ -100,7 +101,7 @@ def test_the_contents_survive_end_and_start(basket: Basket) -> None:
 def test_a_session_begins_and_ends_once(basket: Basket) -> None:
     assert basket.apply_command(START, NOON) == (BasketEvent(EventKind.SESSION_STARTED, 0, Decimal(0)),)
     assert basket.apply_command(START, NOON + SECOND) == ()
-    assert basket.session_started == NOON.replace(microsecond=0)
+    assert basket.session_started == NOON.utc.replace(microsecond=0)
     assert basket.apply_command(END, NOON) == (BasketEvent(EventKind.SESSION_ENDED, 0, Decimal(0)),)
     assert basket.apply_command(END, NOON) == ()
     assert not basket.active
@@ -416,10 +417,10 @@ def test_a_new_session_takes_the_ticks_away(basket: Basket) -> None:
 def test_availability_is_the_link(basket: Basket) -> None:
     basket.apply_availability(True, NOON)
     assert online(basket) is True
-    assert basket.last_activity == NOON
+    assert basket.last_activity == NOON.utc
     basket.apply_availability(False, NOON + SECOND)
     assert online(basket) is False
-    assert basket.last_activity == NOON
+    assert basket.last_activity == NOON.utc
 
 
 @given(

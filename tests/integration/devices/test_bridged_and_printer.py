@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,11 @@ from custom_components.iot_data_bridge.devices.bridged import (
 )
 from custom_components.iot_data_bridge.devices.dialects.factor import parse_status
 from custom_components.iot_data_bridge.devices.errors import MalformedMessageError
+from custom_components.iot_data_bridge.devices.instant import Instant
 from custom_components.iot_data_bridge.devices.printer import Printer, PrinterReport, PrinterState
 from custom_components.iot_data_bridge.devices.topics import SiteTopics, filters_overlap, first_overlap, valid_root
 
-NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+NOON = Instant(timedelta(0), datetime(2026, 11, 20, 12, 0, tzinfo=UTC))
 CAPTURE = Path(__file__).parents[3] / "development" / "captures" / "factor-octoprint-print.jsonl"
 
 

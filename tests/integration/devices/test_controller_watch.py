@@ -6,8 +6,9 @@ import pytest
 
 from custom_components.iot_data_bridge.devices.basket_messages import BasketId
 from custom_components.iot_data_bridge.devices.controller_watch import MOST_ALTERNATIONS, ControllerWatch
+from custom_components.iot_data_bridge.devices.instant import Instant
 
-NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+NOON = Instant(timedelta(0), datetime(2026, 11, 20, 12, 0, tzinfo=UTC))
 SECOND = timedelta(seconds=1)
 A, B, C = {"MLON": 1}, {"MLON": 2}, {"MLON": 3}
 

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from custom_components.iot_data_bridge.devices.dialects.factor import parse_status
+from custom_components.iot_data_bridge.devices.instant import Instant
 from custom_components.iot_data_bridge.devices.printer import Printer, PrinterReport, PrinterState
 
-NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+NOON = Instant(timedelta(0), datetime(2026, 11, 20, 12, 0, tzinfo=UTC))
 SECOND = timedelta(seconds=1)
 PRINTING = PrinterReport(
     PrinterState.PRINTING,
