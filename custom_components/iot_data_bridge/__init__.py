@@ -16,6 +16,7 @@ from .hub import Hub, SiteConfigEntry
 from .migration import separate_bridged_keys
 from .price_repairs import async_delete_price_repairs
 from .services import async_setup_services
+from .session_download import SessionsView
 from .settings import topics_of
 from .storage import async_remove_storage, async_remove_stored_devices
 from .subscriptions import SiteSubscriptions, end_kept_subscriptions, kept_subscriptions
@@ -33,8 +34,9 @@ PLATFORMS = (
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
-    """Register the actions, which exist with or without a site."""
+    """Register the actions and the download, which exist with or without a site."""
     async_setup_services(hass)
+    hass.http.register_view(SessionsView())
     return True
 
 

@@ -24,6 +24,7 @@ from .devices.products import PriceList, PriceListChange
 from .devices.topics import BASKET_SUFFIXES, Channel
 from .field_devices import BasketDevice, SiteDevice
 from .price_repairs import PriceRepairs
+from .session_log import SessionLog
 from .settings import SiteSettings
 
 # However many baskets change, the site is counted once a second.
@@ -32,9 +33,17 @@ SITE_SECONDS = 1.0
 MOST_LISTED_BASKETS = 20
 # A site has a budget of 9,500 enabled entities. From here on new baskets have those that every shop needs, which leaves
 # room for 1,000 of them, and the user can enable the others.
-MOST_FULL_BASKETS = 75
+MOST_FULL_BASKETS = 65
 LISTS = frozenset({"contents"})
-DISPENSABLE = LISTS | {"budget", "distinct_products", "last_activity", "over_budget", "session_started", "show_total"}
+DISPENSABLE = LISTS | {
+    "budget",
+    "cancel",
+    "distinct_products",
+    "last_activity",
+    "over_budget",
+    "session_started",
+    "show_total",
+}
 
 _UPDATE_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_UPDATE])
 _COMMAND_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_COMMAND])
@@ -53,6 +62,7 @@ class Baskets(DeviceCollection):
         commander: BasketCommander,
         site: SiteDevice,
         repairs: PriceRepairs,
+        sessions: SessionLog,
     ) -> None:
         super().__init__(context)
         self._settings = settings
@@ -61,6 +71,7 @@ class Baskets(DeviceCollection):
         self._commander = commander
         self._site = site
         self._repairs = repairs
+        self._sessions = sessions
         self._counting = False
         self.by_root: dict[str, BasketDevice] = {}
 
@@ -225,13 +236,15 @@ class Baskets(DeviceCollection):
         command = parse_command(payload_of(message))
         device = self._device(message.topic[:-_COMMAND_TAIL])
         basket = device.basket
-        shown_total = basket.shown_total
+        started, shown_total = basket.session_started, basket.shown_total
         now = instant_now()
         events = basket.apply_command(command, now)
         if events:
             self._site.site.turn_day(dt_util.as_local(now.utc))
-        for event in events:
-            self._site.site.count_event(event, shown_total)
+        if command.kind is CommandKind.START and events:
+            self._site.site.count_start()
+        if command.kind is CommandKind.END:
+            events = self._sessions.end(device, events, started, shown_total, now)
         self._changed(device, events)
         # A display shows 0 after a start, and the basket does not repeat contents that have not changed.
         if events and command.kind is CommandKind.START and self._running_total and basket.items:

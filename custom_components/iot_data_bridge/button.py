@@ -1,4 +1,4 @@
-"""Buttons: start and end a basket's session, show its total."""
+"""Buttons: start, end and cancel a basket's session, show its total."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ class BasketButtonDescription(ButtonEntityDescription):
 BASKET_BUTTONS = (
     BasketButtonDescription(key="start", press_fn=BasketCommander.async_start),
     BasketButtonDescription(key="end", press_fn=BasketCommander.async_end),
+    BasketButtonDescription(key="cancel", press_fn=BasketCommander.async_cancel),
     BasketButtonDescription(key="show_total", press_fn=BasketCommander.async_show_total),
 )
 

@@ -8,8 +8,10 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 
+from .clock import instant_now
 from .const import DOMAIN, LOGGER
 from .devices.basket_messages import LARGEST_TOTAL, CommandKind, encode_end, encode_start, encode_total
+from .devices.sessions import Outcome
 from .field_devices import BasketDevice
 from .subscriptions import SiteSubscriptions
 
@@ -58,12 +60,28 @@ class BasketCommander:
         await self._async_publish(device, CommandKind.START, encode_start())
 
     async def async_end(self, device: BasketDevice) -> None:
-        """End a session.
+        """End a session that was paid.
 
         Raises:
             HomeAssistantError: the broker did not take the command.
         """
-        await self._async_publish(device, CommandKind.END, encode_end())
+        await self._async_end(device, Outcome.PAID)
+
+    async def async_cancel(self, device: BasketDevice) -> None:
+        """End a session that is no revenue. The basket gets the same command: the wire has only one.
+
+        Raises:
+            HomeAssistantError: the broker did not take the command.
+        """
+        await self._async_end(device, Outcome.CANCELLED)
+
+    async def _async_end(self, device: BasketDevice, outcome: Outcome) -> None:
+        device.sent_end.note(outcome, instant_now())
+        try:
+            await self._async_publish(device, CommandKind.END, encode_end())
+        except HomeAssistantError:
+            device.sent_end.withdraw()
+            raise
 
     async def async_show_total(self, device: BasketDevice, total_price: Decimal | None = None) -> Decimal:
         """Show a total, or the one computed from the price list, and return it.

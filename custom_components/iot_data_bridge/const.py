@@ -19,9 +19,11 @@ CONF_ACCEPT_UNTIL: Final = "accept_devices_until"
 CONF_COMMAND_EXPIRY: Final = "command_expiry"
 CONF_CURRENCY: Final = "currency"
 CONF_RUNNING_TOTAL: Final = "running_total"
+CONF_SESSION_DAYS: Final = "session_days"
 CONF_SILENCE_MINUTES: Final = "silence_minutes"
 
 DEFAULT_BASKET_ROOTS: Final = ("basket/+", "basket/+/+")
 DEFAULT_COMMAND_EXPIRY: Final = 60
+DEFAULT_SESSION_DAYS: Final = 365
 DEFAULT_SILENCE_MINUTES: Final = 15
 EVERY_BRIDGE: Final = "+"

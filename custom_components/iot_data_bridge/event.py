@@ -58,12 +58,18 @@ class BasketEvents(FieldEntity, EventEntity):
                 "count": event.count,
                 "price": None if event.price is None else currency.plain(event.price),
                 "basket": basket.root,
-                **(_counts(event) if event.kind is EventKind.CONTENTS_CHANGED else {}),
+                **_details(event),
             },
         )
         self.async_set_context(context)
         self.async_write_ha_state()
 
 
-def _counts(event: BasketEvent) -> dict[str, int]:
-    return {"added": event.added, "removed": event.removed}
+def _details(event: BasketEvent) -> dict[str, int | str | None]:
+    """Return the attributes that only events of this kind have."""
+    match event.kind:
+        case EventKind.CONTENTS_CHANGED:
+            return {"added": event.added, "removed": event.removed}
+        case EventKind.SESSION_ENDED:
+            return {"outcome": event.outcome}
+    return {}

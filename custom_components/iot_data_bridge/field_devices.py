@@ -15,6 +15,7 @@ from .devices.bridged import Bridge, BridgedDevice, Hello
 from .devices.identity import basket_key, bridge_key, bridged_key, printer_key, site_key
 from .devices.money import Currency
 from .devices.printer import Printer
+from .devices.sessions import SentEnd
 from .devices.site import Site
 
 type EventSink = Callable[[BasketEvent, Context], None]
@@ -118,6 +119,7 @@ class BasketDevice(FieldDevice):
         self.currency = currency
         # The keys of the entities that are registered disabled.
         self.hidden = hidden
+        self.sent_end = SentEnd()
         self.queued_events: deque[tuple[BasketEvent, Context]] = deque(maxlen=MOST_QUEUED_EVENTS)
         self._event_sink: EventSink | None = None
 

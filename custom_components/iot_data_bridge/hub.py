@@ -22,6 +22,7 @@ from .const import DOMAIN
 from .database.damage_issue import show_damaged_database
 from .database.site_database import SiteDatabase
 from .database.stored_prices import StoredPrices
+from .database.stored_sessions import StoredSessions
 from .devices.admission import Admission, DeviceKind
 from .devices.day_figures import DayFigures
 from .devices.errors import MalformedMessageError
@@ -36,6 +37,7 @@ from .message_limiter import SNAPSHOTS, MessageLimiter
 from .price_repairs import PriceRepairs
 from .printers import Printers
 from .refusals import Refusals
+from .session_log import SessionLog
 from .settings import SiteSettings
 from .storage import StoredSite, site_store
 from .subscriptions import SiteSubscriptions
@@ -74,6 +76,8 @@ class Hub:
         self.site_device_id = self.register(self.site)
         self.prices = PriceList(self.settings.currency)
         self.commander = BasketCommander(hass, entry, subscriptions, self.settings.command_expiry)
+        self.database = SiteDatabase(hass, entry.entry_id)
+        self.stored_sessions = StoredSessions(hass, self.database, self.settings.keep_sessions)
         self.baskets = Baskets(
             self,
             settings=self.settings,
@@ -81,8 +85,8 @@ class Hub:
             commander=self.commander,
             site=self.site,
             repairs=PriceRepairs(hass, entry),
+            sessions=SessionLog(self.site.site, self.stored_sessions),
         )
-        self.database = SiteDatabase(hass, entry.entry_id)
         self.stored_prices = StoredPrices(hass, entry.entry_id, self.database, self.prices, self.baskets.reprice)
         self.printers = Printers(self)
         self.bridges = Bridges(self)
@@ -101,6 +105,7 @@ class Hub:
         await self.database.async_open()
         show_damaged_database(self.hass, self._entry, await self.database.async_damaged_files())
         await self.stored_prices.async_load()
+        await self.stored_sessions.async_drop_old(dt_util.utcnow())
         self._drop_what_is_not_read()
         if (stored := await self._store.async_load()) is not None:
             same_currency = self.site.site.restore(stored["site"], dt_util.now())
@@ -155,6 +160,7 @@ class Hub:
         self.settings = settings
         self._admission.until = settings.accept_until
         self.commander.set_expiry(settings.command_expiry)
+        self.stored_sessions.keep = settings.keep_sessions
         self.baskets.apply(settings)
         return True
 

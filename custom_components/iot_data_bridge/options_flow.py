@@ -1,9 +1,10 @@
-"""Changing how a site behaves, and its price list."""
+"""Changing how a site behaves, its price list, and the way to the record of its sessions."""
 
 from typing import Any
 
 import voluptuous as vol
-from homeassistant.config_entries import ConfigFlowResult
+from homeassistant.config_entries import ConfigEntryState, ConfigFlowResult
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.generated.currencies import ACTIVE_CURRENCIES
 from homeassistant.helpers.selector import (
     BooleanSelector,
@@ -22,20 +23,24 @@ from .const import (
     CONF_COMMAND_EXPIRY,
     CONF_CURRENCY,
     CONF_RUNNING_TOTAL,
+    CONF_SESSION_DAYS,
     CONF_SILENCE_MINUTES,
     DEFAULT_COMMAND_EXPIRY,
+    DEFAULT_SESSION_DAYS,
     DEFAULT_SILENCE_MINUTES,
 )
 from .devices.admission import ACCEPTANCE_TIME, Acceptance
+from .hub import Hub
 from .price_import_flow import PriceImportSteps
+from .session_download import download_link
 
 
 class SiteOptionsFlow(PriceImportSteps):
-    """A menu: settings, or a price list with a look at what it changes."""
+    """A menu: settings, the import of a price list, the export of sessions."""
 
     async def async_step_init(self, _: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Choose what to change."""
-        return self.async_show_menu(step_id="init", menu_options=["settings", "import_prices"])
+        return self.async_show_menu(step_id="init", menu_options=["settings", "import_prices", "export_sessions"])
 
     async def async_step_settings(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Change how the site behaves."""
@@ -45,6 +50,7 @@ class SiteOptionsFlow(PriceImportSteps):
                     **user_input,
                     CONF_SILENCE_MINUTES: int(user_input[CONF_SILENCE_MINUTES]),
                     CONF_COMMAND_EXPIRY: int(user_input[CONF_COMMAND_EXPIRY]),
+                    CONF_SESSION_DAYS: int(user_input[CONF_SESSION_DAYS]),
                     **_acceptance_end(user_input[CONF_ACCEPT_DEVICES]),
                 }
             )
@@ -59,6 +65,7 @@ class SiteOptionsFlow(PriceImportSteps):
                 vol.Required(CONF_RUNNING_TOTAL, default=False): BooleanSelector(),
                 vol.Required(CONF_SILENCE_MINUTES, default=DEFAULT_SILENCE_MINUTES): _number(0, 1440, "min"),
                 vol.Required(CONF_COMMAND_EXPIRY, default=DEFAULT_COMMAND_EXPIRY): _number(1, 86_400, "s"),
+                vol.Required(CONF_SESSION_DAYS, default=DEFAULT_SESSION_DAYS): _number(1, 3650, "d"),
                 vol.Required(CONF_ACCEPT_DEVICES, default=Acceptance.ALWAYS.value): SelectSelector(
                     SelectSelectorConfig(
                         options=[acceptance.value for acceptance in Acceptance], translation_key=CONF_ACCEPT_DEVICES
@@ -69,6 +76,27 @@ class SiteOptionsFlow(PriceImportSteps):
         return self.async_show_form(
             step_id="settings",
             data_schema=self.add_suggested_values_to_schema(schema, options),
+        )
+
+    async def async_step_export_sessions(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Lead to the download of the record of sessions."""
+        if self.config_entry.state is not ConfigEntryState.LOADED:
+            return self.async_abort(reason="entry_not_loaded")
+        if user_input is not None:
+            return self.async_abort(reason="export_finished")
+        hub: Hub = self.config_entry.runtime_data
+        try:
+            count = await hub.stored_sessions.async_count()
+        except HomeAssistantError:
+            return self.async_abort(reason="database_failed")
+        return self.async_show_form(
+            step_id="export_sessions",
+            data_schema=vol.Schema({}),
+            description_placeholders={
+                "count": f"{count:,}",
+                "days": str(hub.settings.keep_sessions.days),
+                "link": download_link(self.hass, self.config_entry.entry_id),
+            },
         )
 
 

@@ -26,6 +26,7 @@ from .const import DOMAIN
 from .field_devices import BasketDevice
 from .hub import Hub
 from .price_list_actions import async_setup_price_list_actions
+from .session_actions import async_setup_session_actions
 
 ATTR_ONLY_IF_ONLINE: Final = "only_if_online"
 ATTR_TOTAL_PRICE: Final = "total_price"
@@ -43,10 +44,12 @@ def async_setup_services(hass: HomeAssistant) -> None:
     for name, action, schema in (
         ("start", _async_start, COMMAND_SCHEMA),
         ("end", _async_end, COMMAND_SCHEMA),
+        ("cancel", _async_cancel, COMMAND_SCHEMA),
         ("total", _async_total, TOTAL_SCHEMA),
     ):
         hass.services.async_register(DOMAIN, name, action, schema, SupportsResponse.OPTIONAL)
     async_setup_price_list_actions(hass)
+    async_setup_session_actions(hass)
 
 
 # Baskets -------------------------------------------------------------------------------------------
@@ -59,6 +62,10 @@ async def _async_start(call: ServiceCall) -> ServiceResponse:
 
 async def _async_end(call: ServiceCall) -> ServiceResponse:
     return await _async_command(_targets(call), call, BasketCommander.async_end)
+
+
+async def _async_cancel(call: ServiceCall) -> ServiceResponse:
+    return await _async_command(_targets(call), call, BasketCommander.async_cancel)
 
 
 async def _async_total(call: ServiceCall) -> ServiceResponse:

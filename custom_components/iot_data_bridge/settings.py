@@ -17,9 +17,11 @@ from .const import (
     CONF_CURRENCY,
     CONF_PRINTERS,
     CONF_RUNNING_TOTAL,
+    CONF_SESSION_DAYS,
     CONF_SILENCE_MINUTES,
     DEFAULT_BASKET_ROOTS,
     DEFAULT_COMMAND_EXPIRY,
+    DEFAULT_SESSION_DAYS,
     DEFAULT_SILENCE_MINUTES,
     EVERY_BRIDGE,
 )
@@ -36,6 +38,7 @@ class SiteSettings:
     Attributes:
         command_expiry: seconds after which the broker drops a command that its basket did not take.
         accept_until: until when new devices are accepted, None for always.
+        keep_sessions: how long the record of a session is kept.
     """
 
     topics: SiteTopics
@@ -43,6 +46,7 @@ class SiteSettings:
     rules: BasketRules
     command_expiry: int
     accept_until: datetime | None = None
+    keep_sessions: timedelta = timedelta(days=DEFAULT_SESSION_DAYS)
 
     @classmethod
     def of(cls, hass: HomeAssistant, entry: ConfigEntry) -> Self:
@@ -61,6 +65,7 @@ class SiteSettings:
                 Acceptance(options.get(CONF_ACCEPT_DEVICES, Acceptance.ALWAYS)),
                 dt_util.parse_datetime(options.get(CONF_ACCEPT_UNTIL, "")),
             ),
+            keep_sessions=timedelta(days=options.get(CONF_SESSION_DAYS, DEFAULT_SESSION_DAYS)),
         )
 
 

@@ -11,13 +11,12 @@ from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import DOMAIN
+from .devices.sessions import TIMES
 from .entity import ValueEntity
 from .field_devices import BasketDevice, FieldDevice
 from .hub import Hub, SiteConfigEntry
 
 PARALLEL_UPDATES = 0
-
-TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 async def async_setup_entry(

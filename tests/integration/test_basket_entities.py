@@ -18,8 +18,8 @@ from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.iot_data_bridge import baskets
 from custom_components.iot_data_bridge.devices.admission import MOST_DEVICES, DeviceKind
+from custom_components.iot_data_bridge.devices.sessions import TIMES
 from custom_components.iot_data_bridge.entity_budget import MOST_ENABLED
-from custom_components.iot_data_bridge.todo import TIMES
 
 from .conftest import Say, Show
 
@@ -388,7 +388,8 @@ async def test_a_large_site_enables_what_every_shop_needs(
     disabled = {entry.entity_id for entry in registry.entities.values() if entry.disabled}
     keys = {"sensor": ("distinct_products", "session_started", "last_activity"), "number": ("budget",)}
     wanted = {f"{domain}.basket_3_{key}" for domain, names in keys.items() for key in names}
-    wanted |= {"binary_sensor.basket_3_over_budget", "button.basket_3_show_total", "todo.basket_3_contents"}
+    wanted |= {"binary_sensor.basket_3_over_budget", "todo.basket_3_contents"}
+    wanted |= {"button.basket_3_cancel", "button.basket_3_show_total"}
     assert disabled == wanted | {"todo.basket_2_contents"}
     entities = [entry.entity_id.split(".")[1] for entry in registry.entities.values()]
     each = len([name for name in entities if name.startswith("basket_1_")])

@@ -22,6 +22,7 @@ SETTINGS = {
     "running_total": True,
     "silence_minutes": 5,
     "command_expiry": 30,
+    "session_days": 90,
     "accept_devices": "always",
 }
 
@@ -34,7 +35,10 @@ def _own_upload_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def choose(hass: HomeAssistant, site: MockConfigEntry, step: str) -> ConfigFlowResult:
     menu = await hass.config_entries.options.async_init(site.entry_id)
-    assert (menu["type"], menu["menu_options"]) == (FlowResultType.MENU, ["settings", "import_prices"])
+    assert (menu["type"], menu["menu_options"]) == (
+        FlowResultType.MENU,
+        ["settings", "import_prices", "export_sessions"],
+    )
     return await go_on(hass, menu, next_step_id=step)
 
 

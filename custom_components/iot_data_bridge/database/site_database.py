@@ -1,10 +1,11 @@
 """The SQLite file of one site, read and written away from Home Assistant's loop."""
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
@@ -34,6 +35,8 @@ class SiteDatabase:
         self._hass = hass
         self._path = database_path(hass, entry_id)
         self._engine: Engine | None = None
+        self._jobs: set[asyncio.Future[Any]] = set()
+        self._failing = False
 
     async def async_open(self) -> None:
         """Open the file, or make it; a damaged one is moved aside.
@@ -44,8 +47,10 @@ class SiteDatabase:
         self._engine = await self._hass.async_add_executor_job(_open, self._path, dt_util.utcnow())
 
     async def async_close(self) -> None:
-        """Close the file; jobs of later are refused."""
+        """Close the file after the jobs that were begun; jobs of later are refused."""
         engine, self._engine = self._engine, None
+        if self._jobs:
+            await asyncio.wait(self._jobs)
         if engine is not None:
             await self._hass.async_add_executor_job(engine.dispose)
 
@@ -67,10 +72,19 @@ class SiteDatabase:
             with engine.begin() as connection:
                 return job(connection)
 
+        running = self._hass.async_add_executor_job(run)
+        self._jobs.add(running)
+        running.add_done_callback(self._jobs.discard)
         try:
-            return await self._hass.async_add_executor_job(run)
+            result = await running
         except SQLAlchemyError as error:
-            raise _failed(self._path, error) from error
+            if not self._failing:
+                # A full disk fails every job: it is said once until one succeeds.
+                self._failing = True
+                _log_failure(self._path, error)
+            raise HomeAssistantError(translation_domain=DOMAIN, translation_key="database_failed") from error
+        self._failing = False
+        return result
 
     async def async_begin_backup(self) -> None:
         """Bring the file itself up to date, and leave it as it is until `async_end_backup`.
@@ -109,7 +123,8 @@ def _open(path: Path, now: datetime) -> Engine:
             LOGGER.error("The database %s is damaged, and was moved to %s: %s", path, aside, error.orig)
             return _open_sound(path)
     except (SQLAlchemyError, OSError) as error:
-        raise _failed(path, error) from error
+        _log_failure(path, error)
+        raise HomeAssistantError(translation_domain=DOMAIN, translation_key="database_failed") from error
 
 
 def _open_sound(path: Path) -> Engine:
@@ -175,6 +190,5 @@ def _move_aside(path: Path, now: datetime) -> Path:
     return aside
 
 
-def _failed(path: Path, error: Exception) -> HomeAssistantError:
+def _log_failure(path: Path, error: Exception) -> None:
     LOGGER.error("The database %s cannot be used: %s", path, getattr(error, "orig", None) or error)
-    return HomeAssistantError(translation_domain=DOMAIN, translation_key="database_failed")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from .sessions import Outcome
+
 # Each event is a state, a row of the recorder and a line of the activity.
 MOST_EVENTS = 20
 
@@ -28,6 +30,7 @@ class BasketEvent:
     Attributes:
         added: of `contents_changed`, the pieces that were put in; `count` is the number of products.
         removed: of `contents_changed`, the pieces that were taken out.
+        outcome: of `session_ended`, how it ended.
     """
 
     kind: EventKind
@@ -36,6 +39,7 @@ class BasketEvent:
     product: str | None = None
     added: int = 0
     removed: int = 0
+    outcome: Outcome | None = None
 
 
 def limited(events: Sequence[BasketEvent]) -> tuple[BasketEvent, ...]:

@@ -6,15 +6,15 @@ from datetime import datetime
 from decimal import Decimal
 
 from .basket import Basket
-from .basket_events import BasketEvent, EventKind
 from .day_figures import DayFigures
 from .json_values import JsonObject, JsonValue
 from .money import Currency
+from .sessions import SessionRecord
 
 
 @dataclass(slots=True)
 class Site:
-    """The sums of a shop: `summarise` counts the baskets, `count_event` and `turn_day` keep the day's figures.
+    """The sums of a shop: `summarise` counts the baskets, the other methods keep the day's figures.
 
     Attributes:
         baskets_with_problems: each counted once, however many its problems are.
@@ -67,15 +67,14 @@ class Site:
         self.baskets_with_problems = with_problems
         self.unknown_products = tuple(sorted(unknown))
 
-    def count_event(self, event: BasketEvent, shown_total: Decimal | None) -> None:
-        """Count started sessions; add the total of an ended one, the computed or the last shown, to the revenue.
+    def count_start(self) -> None:
+        """Count a session that began."""
+        self.figures.current.sessions += 1
 
-        The wire does not tell a checkout from a cancelled session: both are `end`.
-        """
-        if event.kind is EventKind.SESSION_STARTED:
-            self.figures.current.sessions += 1
-        elif event.kind is EventKind.SESSION_ENDED:
-            self.figures.current.revenue += event.price if event.price is not None else shown_total or Decimal(0)
+    def count_session(self, session: SessionRecord) -> None:
+        """Add what a session cost to the revenue, unless it was cancelled."""
+        if session.outcome.is_revenue:
+            self.figures.current.revenue += session.total or Decimal(0)
 
     def turn_day(self, now: datetime) -> bool:
         """Continue with the figures of the day of `now`, in local time. Return whether that is another day."""

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from custom_components.iot_data_bridge.devices.basket_events import BasketEvent, EventKind
 from custom_components.iot_data_bridge.devices.day_figures import DayFigures
 from custom_components.iot_data_bridge.devices.money import Currency
+from custom_components.iot_data_bridge.devices.sessions import Outcome, SessionRecord
 from custom_components.iot_data_bridge.devices.site import Site
 
 WON, EURO = Currency("KRW"), Currency("EUR")
@@ -24,9 +24,9 @@ def shop(now: datetime = NOON, currency: Currency = WON) -> Site:
     return Site(currency, DayFigures.begin(now))
 
 
-def sell(site: Site, price: int = 700) -> None:
-    site.count_event(BasketEvent(EventKind.SESSION_STARTED, 0, Decimal(0)), None)
-    site.count_event(BasketEvent(EventKind.SESSION_ENDED, 1, Decimal(price)), None)
+def sell(site: Site, price: int = 700, outcome: Outcome = Outcome.PAID) -> None:
+    site.count_start()
+    site.count_session(SessionRecord("basket/1", NOON, NOON, outcome, site.currency, Decimal(price), ()))
 
 
 def figures(site: Site) -> tuple[int, int]:
@@ -37,6 +37,13 @@ def restored(site: Site, now: datetime, currency: Currency = WON) -> Site:
     after = shop(now, currency)
     after.restore(json.loads(json.dumps(site.as_json())), now)
     return after
+
+
+def test_a_cancelled_session_is_a_session_and_no_revenue() -> None:
+    site = shop()
+    for outcome in Outcome:
+        sell(site, outcome=outcome)
+    assert figures(site) == (3, 1400)
 
 
 def test_a_new_day_begins_at_nothing_and_the_same_day_goes_on() -> None:
