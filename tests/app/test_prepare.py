@@ -11,7 +11,7 @@ import yaml
 
 from broker.options import OptionsError
 from broker.prepare import INTERNAL_LISTENER, PUBLIC_LISTENER, Layout, prepare
-from data_bridge.settings import load_settings
+from data_bridge.settings_loader import load_settings
 
 
 def mode(path: Path) -> int:

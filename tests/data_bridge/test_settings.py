@@ -9,7 +9,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from data_bridge.reasons import Reason
-from data_bridge.settings import Settings, SettingsError, describe, load_settings
+from data_bridge.settings import Settings, SettingsError, describe
+from data_bridge.settings_loader import load_settings
 
 
 @pytest.fixture

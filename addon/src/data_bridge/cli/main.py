@@ -7,9 +7,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
@@ -19,21 +17,22 @@ from communicator.protocols.mqtt.mqtt_protocol import MQTTProtocol, PreparedPubl
 from data_bridge import VERSION
 from data_bridge.catalog.loader import load
 from data_bridge.cli.arguments import hours, letter_number, number_or_zero, utf8
+from data_bridge.cli.dead_letters import list_letters, purge_letters, replay_letters, show_letter
+from data_bridge.cli.exit_codes import FAILED, FINDING, OK
 from data_bridge.cli.output import OutputError, checked_output, complain, discard
-from data_bridge.cli.replay_client import ask_to_replay, publish_again
 from data_bridge.damaged_files import DamagedFile, DamagedFileError, DamagedFiles
 from data_bridge.dead_letters.letter import letter_reason
-from data_bridge.dead_letters.store import DeadLetter, DeadLetterStore, DeadLetterStoreError, open_to_read
+from data_bridge.dead_letters.store import DeadLetterStoreError
 from data_bridge.logs import configure_logging
 from data_bridge.pipeline.explain import Skipped, explain
 from data_bridge.pipeline.resolver import compile_catalog
 from data_bridge.pipeline.ways import Ways
 from data_bridge.runtime.bridge import Bridge
-from data_bridge.runtime.commands import describe_letter
 from data_bridge.runtime.data_directory import DataDirectory, DataDirectoryError
 from data_bridge.runtime.health import read_health
 from data_bridge.runtime.mqtt import check_connection
-from data_bridge.settings import ENVIRONMENT_PREFIX, Settings, SettingsError, describe, load_settings
+from data_bridge.settings import ENVIRONMENT_PREFIX, Settings, SettingsError, describe
+from data_bridge.settings_loader import load_settings
 from data_bridge.yaml_documents import CatalogError
 
 # A turn of uvloop costs a third of asyncio's own, which is most of a lone message's way. There is none for Windows.
@@ -41,19 +40,6 @@ if sys.platform == "win32":
     from asyncio import run as run_loop
 else:
     from uvloop import run as run_loop
-
-OK = 0
-FINDING = 1
-FAILED = 2
-_AT_ONCE = 500
-_OUTCOMES = {
-    "already_delivered": "had been delivered meanwhile",
-    "failed_again": "failed again and stay, or their deliveries do",
-    "open": "wait for the broker's answer and stay until it comes",
-    "not_confirmed": "were not confirmed by the broker and stay",
-    "not_found": "were no longer in the store",
-    "inputs": "are inputs, which only a running bridge can map, and stay",
-}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -226,120 +212,12 @@ def _health(settings: Settings, _: argparse.Namespace) -> int:
     return OK if health.healthy else FINDING
 
 
-# ---------------------------------------------------------------- dead letters
-
-
-def _open(settings: Settings) -> DeadLetterStore | None:
-    """Return the store; None where there is none, for the bridge's user must be the one who makes it."""
-    given = settings.dead_letters
-    if not settings.dead_letter_path.exists():
-        return None
-    return DeadLetterStore(settings.dead_letter_path, given.maximum_entries, given.maximum_bytes)
-
-
-def _list(settings: Settings, given: argparse.Namespace) -> int:
-    store = open_to_read(settings.dead_letter_path)
-    if store is None:
-        complain("0 dead letters in all")
-        return OK
-    for each in store.find_all(given.limit, given.after, given.reason):
-        letter = each.letter
-        stored = datetime.fromtimestamp(each.stored, UTC).isoformat(timespec="seconds")
-        target = f"{letter.device} {letter.object}" if letter.device else "input"
-        print(f"{each.id}\t{stored}\t{letter.reason}\t{target}\t{letter.topic}\t{letter.detail}")
-    complain(f"{store.count()} dead letters in all")
-    store.close()
-    return OK
-
-
-def _show(settings: Settings, given: argparse.Namespace) -> int:
-    store = open_to_read(settings.dead_letter_path)
-    found = None
-    if store is not None:
-        found = store.get(given.id)
-        store.close()
-    if found is None:
-        complain(f"there is no dead letter {given.id}")
-        return FINDING
-    print(orjson.dumps(describe_letter(found), option=orjson.OPT_INDENT_2).decode())
-    return OK
-
-
-def _replay(settings: Settings, given: argparse.Namespace) -> int:
-    store = _open(settings)
-    if store is None:
-        for number in given.id:
-            complain(f"there is no dead letter {number}")
-        print("0 replayed")
-        return OK if given.all else FINDING
-    return _replay_from(store, settings, given)
-
-
-def _replay_from(store: DeadLetterStore, settings: Settings, given: argparse.Namespace) -> int:
-    """Let the running bridge replay: it maps, orders and de-duplicates. Without one only deliveries can be sent."""
-    health = read_health(settings.health_path)
-    total: Counter[str] = Counter()
-    after = 0
-    try:
-        while True:
-            batch = store.find_all(_AT_ONCE, after) if given.all else _take(store, given.id)
-            if batch and health.healthy:
-                total.update(asyncio.run(ask_to_replay(settings, [each.id for each in batch])))
-            elif batch:
-                deliveries = [each for each in batch if not each.is_input]
-                confirmed = asyncio.run(publish_again(settings, deliveries)) if deliveries else []
-                store.remove(confirmed)
-                total["replayed"] += len(confirmed)
-                total["not_confirmed"] += len(deliveries) - len(confirmed)
-                total["inputs"] += len(batch) - len(deliveries)
-            if given.all and batch:
-                after = batch[-1].id
-            elif given.all or not given.id:
-                break
-    finally:
-        store.close()
-    print(f"{total['replayed']} replayed")
-    for outcome, text in _OUTCOMES.items():
-        if total[outcome]:
-            complain(f"{total[outcome]} {text}")
-    if total["inputs"]:
-        complain(health.text)
-    return OK if total["replayed"] or (given.all and not total) else FINDING
-
-
-def _take(store: DeadLetterStore, numbers: list[int]) -> list[DeadLetter]:
-    """Return the letters of the next numbers, and take these from the list."""
-    found: list[DeadLetter] = []
-    for number in numbers[:_AT_ONCE]:
-        letter = store.get(number)
-        if letter is not None:
-            found.append(letter)
-        else:
-            complain(f"there is no dead letter {number}")
-    del numbers[:_AT_ONCE]
-    return found
-
-
-def _purge(settings: Settings, given: argparse.Namespace) -> int:
-    store = _open(settings)
-    if store is None:
-        if given.id:
-            complain(f"{len(set(given.id))} of them are not in the store")
-        print("0 purged")
-        return OK
-    if given.id:
-        removed = store.remove(given.id)
-        missing = len(set(given.id)) - removed
-        if missing:
-            complain(f"{missing} of them are not in the store")
-    else:
-        removed = store.purge(None if given.all else time.time() - given.older_than * 3600)
-    store.close()
-    print(f"{removed} purged")
-    return OK
-
-
 type _Command = Callable[[Settings, argparse.Namespace], int]
 
 _COMMANDS: dict[str, _Command] = {"run": _run, "check": _check, "try": _try, "health": _health}
-_LETTERS: dict[str, _Command] = {"list": _list, "show": _show, "replay": _replay, "purge": _purge}
+_LETTERS: dict[str, _Command] = {
+    "list": list_letters,
+    "show": show_letter,
+    "replay": replay_letters,
+    "purge": purge_letters,
+}

@@ -5,6 +5,9 @@ from collections.abc import Callable
 
 from structlog.stdlib import BoundLogger
 
+from data_bridge.damaged_files import DamagedFile
+from data_bridge.runtime.problems import ProblemType
+
 # Of the time before the first connection, and of an outage.
 _MOST_WAITING = 100
 
@@ -43,6 +46,25 @@ class EventReporter:
         """Report something that does not work."""
         self._log.error(event, **content)
         self._loop.call_soon_threadsafe(self._send, event, content)
+
+    def damaged_file(self, damaged: DamagedFile) -> None:
+        """Report a file of the data directory that cannot be used."""
+        moved_to = None if damaged.moved_to is None else str(damaged.moved_to)
+        self.error("file_damaged", file=str(damaged.path), moved_to=moved_to, cause=damaged.cause)
+
+    def problem(self, problem: ProblemType, text: str | None) -> None:
+        """Report a problem, or with None its end."""
+        if text is None:
+            self.warning("problem_solved", problem=problem.value)
+        else:
+            self.error(problem.value, text=text)
+
+    def publish(self, event: str, **content: object) -> None:
+        """Publish an event without a log line; it does not wait for a connection."""
+        if self._publish is not None:
+            self._publish(event, **content)
+        else:
+            self.dropped += 1
 
     def _send(self, event: str, content: dict[str, object]) -> None:
         if self._publish is not None and self._is_connected():
