@@ -27,8 +27,8 @@ from data_bridge.settings import (
     EgressSettings,
     IngressSettings,
     Settings,
-    load_settings,
 )
+from data_bridge.settings_loader import load_settings
 from tests.data_bridge.connections import ScriptedConnection
 
 MAPPINGS = """\
