@@ -13,7 +13,7 @@ from .const import DOMAIN, VERSION
 from .database.damage_issue import delete_damaged_database_issue
 from .devices.identity import site_key
 from .hub import Hub, SiteConfigEntry
-from .migration import separate_bridged_keys
+from .migration import drop_units_of_counts, separate_bridged_keys
 from .price_repairs import async_delete_price_repairs
 from .services import async_setup_services
 from .session_download import SessionsView
@@ -81,6 +81,7 @@ async def async_migrate_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> bo
         return False
     if entry.version == 1:
         separate_bridged_keys(hass, entry)
+        drop_units_of_counts(hass, entry)
     hass.config_entries.async_update_entry(entry, version=VERSION)
     return True
 

@@ -1,5 +1,7 @@
-"""Bringing the registries of an older version up to date."""
+"""Bringing the registries and statistics of an older version up to date."""
 
+from homeassistant.components.recorder.const import DOMAIN as RECORDER
+from homeassistant.components.recorder.statistics import async_update_statistics_metadata
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
@@ -10,6 +12,8 @@ from .const import DOMAIN, LOGGER
 from .devices.identity import bridge_id_of, bridged_key, object_key
 
 _OLD_BRIDGED = "bridged:"
+# Version 1 gave counts a unit, such as baskets.
+_COUNTS = frozenset({"baskets_idle", "baskets_in_use", "distinct_products", "items", "items_out", "sessions_today"})
 
 
 @callback
@@ -42,3 +46,16 @@ def _separated(old: str, devices: dr.DeviceRegistry, device: DeviceEntry) -> str
             return bridged_key(bridge_id, rest.removeprefix(f"{bridge_id}:"))
     bridge_id, _, device_id = rest.partition(":")
     return bridged_key(bridge_id, device_id)
+
+
+@callback
+def drop_units_of_counts(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Let the statistics of counts go on without the unit that they had (from version 1 to 2).
+
+    Home Assistant would ask for each of them what is to be done about the change.
+    """
+    if RECORDER not in hass.config.components:
+        return
+    for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id):
+        if entity.unique_id.rpartition(":")[2] in _COUNTS:
+            async_update_statistics_metadata(hass, entity.entity_id, new_unit_class=None, new_unit_of_measurement=None)

@@ -71,29 +71,32 @@ class PriceImportSteps(OptionsFlow):
         self._fractions: FractionReading | None = None
         self._read: ReadList | None = None
         self._remove_others = False
+        # What was filled in, for the form that an error leads back to. An upload is consumed when it is read.
+        self._given: dict[str, Any] = {}
 
     async def async_step_import_prices(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Take a price list as a file or as text."""
         if self.config_entry.state is not ConfigEntryState.LOADED:
             return self.async_abort(reason="entry_not_loaded")
         if user_input is None:
-            return self._import_form({})
+            return self._import_form()
+        self._given = {key: value for key, value in user_input.items() if key != CONF_FILE}
         self._chosen = self._fractions = None
         self._remove_others = user_input[CONF_REMOVE_OTHERS]
         try:
             opened, self._encoding = await self.hass.async_add_executor_job(self._open, user_input)
         except PriceListError as error:
-            return self._import_form(user_input, error)
+            return self._import_form(error)
         self._opened, columns = opened, opened.columns
         if columns is not None and not columns.certain:
             return await self.async_step_import_columns()
-        return await self._async_read_list(user_input)
+        return await self._async_read_list()
 
     async def async_step_import_columns(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask which column is which."""
         opened = self._opened
         if opened is None or opened.table is None or opened.columns is None:
-            return self._import_form({})
+            return self._import_form()
         errors: dict[str, str] = {}
         if user_input is not None:
             try:
@@ -101,7 +104,7 @@ class PriceImportSteps(OptionsFlow):
             except PriceListError as error:
                 errors["base"] = error.reason
             else:
-                return await self._async_read_list({})
+                return await self._async_read_list()
         suggested = {field: str(place) for field, place in opened.columns.places.items()}
         return self.async_show_form(
             step_id="import_columns",
@@ -115,7 +118,7 @@ class PriceImportSteps(OptionsFlow):
         """Ask whether 0.1 is a tenth of a percent or ten percent."""
         if user_input is not None:
             self._fractions = FractionReading(user_input[CONF_FRACTIONS])
-            return await self._async_read_list({})
+            return await self._async_read_list()
         return self.async_show_form(
             step_id="import_discounts",
             data_schema=FRACTIONS_SCHEMA,
@@ -129,12 +132,12 @@ class PriceImportSteps(OptionsFlow):
         hub: Hub = self.config_entry.runtime_data
         read = self._read
         if read is None:
-            return self._import_form({})
+            return self._import_form()
         prepare = hub.stored_prices.async_preview if user_input is None else hub.stored_prices.async_change
         try:
             change = await prepare(read.edits, remove_others=self._remove_others)
         except PriceListError as error:
-            return self._import_form({}, error)
+            return self._import_form(error)
         if user_input is not None:
             return self.async_create_entry(data=dict(self.config_entry.options))
         return await self._async_show_preview(change, read)
@@ -155,32 +158,29 @@ class PriceImportSteps(OptionsFlow):
             },
         )
 
-    async def _async_read_list(self, user_input: dict[str, Any]) -> ConfigFlowResult:
+    async def _async_read_list(self) -> ConfigFlowResult:
         """Read the products, and go on to what is to be asked next."""
         if (opened := self._opened) is None:
-            return self._import_form({})
+            return self._import_form()
         hub: Hub = self.config_entry.runtime_data
         fractions = self._fractions or FractionReading.PERCENT
         read = partial(read_list, opened, hub.settings.currency, self._chosen, fractions)
         try:
             self._read = await self.hass.async_add_executor_job(read)
         except PriceListError as error:
-            return self._import_form(user_input, error)
+            return self._import_form(error)
         if self._read.fraction is not None and self._fractions is None:
             return await self.async_step_import_discounts()
         return await self.async_step_preview()
 
-    def _import_form(self, user_input: dict[str, Any], error: PriceListError | None = None) -> ConfigFlowResult:
+    def _import_form(self, error: PriceListError | None = None) -> ConfigFlowResult:
         errors, placeholders = {}, {"position": "", "code": "", "text": ""}
         if error is not None:
             errors["base"] = error.reason
             placeholders = {"position": str(error.position), "code": bounded(error.code), "text": bounded(error.text)}
         return self.async_show_form(
             step_id="import_prices",
-            # An upload is consumed when it is read.
-            data_schema=self.add_suggested_values_to_schema(
-                IMPORT_SCHEMA, {key: value for key, value in user_input.items() if key != CONF_FILE}
-            ),
+            data_schema=self.add_suggested_values_to_schema(IMPORT_SCHEMA, self._given),
             errors=errors,
             description_placeholders=placeholders,
         )

@@ -383,3 +383,5 @@ async def test_a_change_that_became_impossible_since_the_preview_says_so(
     await hass.services.async_call(DOMAIN, "remove_product", {"code": "MLON"}, blocking=True)
     form = await go_on(hass, preview)
     assert (form["step_id"], form["errors"]) == ("import_prices", {"base": "price_missing"})
+    # What was filled in is still there.
+    assert offered(form)["text"] == "code,name\nMLON,Honeydew\n"
