@@ -19,14 +19,12 @@ from .devices.basket_messages import Detail
 from .devices.bridged import Bridge, BridgedObject
 from .devices.identity import object_key
 from .devices.printer import Printer
+from .devices.products import MOST_NAMED_PRODUCTS
 from .entity import ValueEntity
 from .field_devices import BasketDevice, BridgeDevice, BridgedFieldDevice, FieldDevice, PrinterDevice
 from .hub import SiteConfigEntry
 
 PARALLEL_UPDATES = 0
-
-# The attributes of a state stay short, however much a basket holds.
-MOST_NAMED_PRODUCTS = 20
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 
 from .clock import instant_now
 from .const import DOMAIN, LOGGER
-from .devices.basket_messages import LARGEST_TOTAL, CommandKind, encode_end, encode_start, encode_total
+from .devices.basket_messages import LARGEST_TOTAL, encode_end, encode_start, encode_total
+from .devices.products import MOST_NAMED_PRODUCTS
 from .devices.sessions import Outcome
 from .field_devices import BasketDevice
 from .subscriptions import SiteSubscriptions
@@ -57,7 +58,7 @@ class BasketCommander:
         Raises:
             HomeAssistantError: the broker did not take the command.
         """
-        await self._async_publish(device, CommandKind.START, encode_start())
+        await self._async_publish(device, encode_start())
 
     async def async_end(self, device: BasketDevice) -> None:
         """End a session that was paid.
@@ -78,7 +79,7 @@ class BasketCommander:
     async def _async_end(self, device: BasketDevice, outcome: Outcome) -> None:
         device.sent_end.note(outcome, instant_now())
         try:
-            await self._async_publish(device, CommandKind.END, encode_end())
+            await self._async_publish(device, encode_end())
         except HomeAssistantError:
             device.sent_end.withdraw()
             raise
@@ -91,7 +92,7 @@ class BasketCommander:
             HomeAssistantError: the broker did not take the command.
         """
         total, payload = total_command(device, total_price)
-        await self._async_publish(device, CommandKind.TOTAL, payload)
+        await self._async_publish(device, payload)
         return total
 
     @callback
@@ -125,22 +126,18 @@ class BasketCommander:
         finally:
             self._sending = None
 
-    async def _async_publish(self, device: BasketDevice, kind: CommandKind, payload: str) -> None:
+    async def _async_publish(self, device: BasketDevice, payload: str) -> None:
         topic = f"{device.basket.root}/status"
         await self._subscriptions.async_wait_confirmed()
         if self._stopped:
-            raise HomeAssistantError(
-                translation_domain=DOMAIN,
-                translation_key="site_reloading",
-                translation_placeholders={"basket": device.basket.root},
-            )
+            raise _not_sent("site_reloading", device)
         if not mqtt.is_connected(self._hass):
             # The client would report a failure and yet keep the command, to send it whenever the broker is back.
-            raise _publish_failed(device, kind, "no connection to the MQTT broker")
+            raise _not_sent("broker_disconnected", device)
         try:
             await self._async_publish_with_expiry(topic, payload)
         except HomeAssistantError as error:
-            raise _publish_failed(device, kind, str(error)) from error
+            raise _not_sent("publish_failed", device) from error
 
     async def _async_publish_with_expiry(self, topic: str, payload: str) -> None:
         if self._expiry is not None:
@@ -159,12 +156,16 @@ class BasketCommander:
         await mqtt.async_publish(self._hass, topic, payload, 1, False)
 
 
-def _publish_failed(device: BasketDevice, kind: CommandKind, error: str) -> HomeAssistantError:
+def _not_sent(key: str, device: BasketDevice) -> HomeAssistantError:
+    # The text of another error would be in another language.
     return HomeAssistantError(
-        translation_domain=DOMAIN,
-        translation_key="publish_failed",
-        translation_placeholders={"basket": device.basket.root, "command": kind, "error": error},
+        translation_domain=DOMAIN, translation_key=key, translation_placeholders={"basket": device.basket.root}
     )
+
+
+def _listed(codes: tuple[str, ...]) -> str:
+    named = ", ".join(codes[:MOST_NAMED_PRODUCTS])
+    return named if len(codes) <= MOST_NAMED_PRODUCTS else f"{named}, …"
 
 
 def total_command(device: BasketDevice, total_price: Decimal | None = None) -> tuple[Decimal, str]:
@@ -179,7 +180,7 @@ def total_command(device: BasketDevice, total_price: Decimal | None = None) -> t
         raise ServiceValidationError(
             translation_domain=DOMAIN,
             translation_key="unknown_product",
-            translation_placeholders={"basket": basket.root, "products": ", ".join(basket.unknown)},
+            translation_placeholders={"basket": basket.root, "products": _listed(basket.unknown)},
         )
     total = device.currency.round(total)
     if total > LARGEST_TOTAL:

@@ -13,6 +13,8 @@ HUNDRED = Decimal(100)
 HIGHEST_PRICE = Decimal(10) ** 12
 LONGEST_TEXT = 255
 LONGEST_ADDRESS = 2000
+# An attribute or an error names no more products, however many a basket holds.
+MOST_NAMED_PRODUCTS = 20
 MOST_PRODUCTS = 100_000
 # What a product may lack; each in its longest form.
 _OPTIONAL_TEXTS = {"category": LONGEST_TEXT, "image": LONGEST_ADDRESS, "location": LONGEST_TEXT, "brand": LONGEST_TEXT}
