@@ -292,10 +292,9 @@ class Baskets(DeviceCollection):
         return device
 
     def _changed(self, device: BasketDevice, events: tuple[BasketEvent, ...]) -> None:
-        context = device.refresh()
+        device.refresh()
         if events:
-            # The events have the cause of the states, which also spares Home Assistant the cost of a second one.
-            device.fire_events(events, context or Context())
+            device.fire_events(events, Context())
             self._count_soon()
         self._context.save_soon()
 

@@ -22,6 +22,9 @@ CONF_RUNNING_TOTAL: Final = "running_total"
 CONF_SESSION_DAYS: Final = "session_days"
 CONF_SILENCE_MINUTES: Final = "silence_minutes"
 
+# Fired for each event of a basket, which the activity log tells as a sentence.
+EVENT_BASKET_ACTIVITY: Final = f"{DOMAIN}_basket_activity"
+
 DEFAULT_BASKET_ROOTS: Final = ("basket/+", "basket/+/+")
 DEFAULT_COMMAND_EXPIRY: Final = 60
 DEFAULT_SESSION_DAYS: Final = 365

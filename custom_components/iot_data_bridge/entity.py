@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import override
 
-from homeassistant.core import Context, callback
+from homeassistant.core import callback
 from homeassistant.helpers.entity import Entity
 
 from .field_devices import BasketDevice, FieldDevice
@@ -54,8 +54,7 @@ class ValueEntity[ValueT](FieldEntity):
         self.async_on_remove(self._field_device.add_entity(self, value))
 
     @callback
-    def write(self, value: ValueT, context: Context) -> None:
+    def write(self, value: ValueT) -> None:
         """Write the state for a value that changed."""
         self._show(value)
-        self.async_set_context(context)
         self.async_write_ha_state()

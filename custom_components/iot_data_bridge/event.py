@@ -1,13 +1,14 @@
 """Event entities: what happens to a basket, as the stable base of automations."""
 
 from collections.abc import Iterator
-from typing import override
+from typing import Any, override
 
 from homeassistant.components.event import EventEntity
-from homeassistant.const import Platform
+from homeassistant.const import ATTR_DEVICE_ID, ATTR_ENTITY_ID, Platform
 from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
+from .const import EVENT_BASKET_ACTIVITY
 from .devices.basket_events import BasketEvent, EventKind
 from .entity import FieldEntity
 from .field_devices import BasketDevice, FieldDevice
@@ -43,6 +44,11 @@ class BasketEvents(FieldEntity, EventEntity):
         begin = self.hass.loop.call_soon(self._follow)
         self.async_on_remove(begin.cancel)
 
+    @property
+    def _device_id(self) -> str | None:
+        entry = self.registry_entry
+        return None if entry is None else entry.device_id
+
     @callback
     def _follow(self) -> None:
         self.async_on_remove(self._device.attach_event_sink(self._happened))
@@ -50,17 +56,27 @@ class BasketEvents(FieldEntity, EventEntity):
     @callback
     def _happened(self, event: BasketEvent, context: Context) -> None:
         basket, currency = self._device.basket, self._device.currency
-        self._trigger_event(
-            event.kind,
+        attributes: dict[str, Any] = {
+            "product": event.product,
+            "name": None if event.product is None else basket.prices.name(event.product),
+            "count": event.count,
+            "price": None if event.price is None else currency.plain(event.price),
+            "basket": basket.root,
+            **_details(event),
+        }
+        # First of all with this context: the activity log names it as the cause of what follows.
+        self.hass.bus.async_fire(
+            EVENT_BASKET_ACTIVITY,
             {
-                "product": event.product,
-                "name": None if event.product is None else basket.prices.name(event.product),
-                "count": event.count,
-                "price": None if event.price is None else currency.plain(event.price),
-                "basket": basket.root,
-                **_details(event),
+                ATTR_DEVICE_ID: self._device_id,
+                ATTR_ENTITY_ID: self.entity_id,
+                "event_type": event.kind.value,
+                "currency": currency.code,
+                **attributes,
             },
+            context=context,
         )
+        self._trigger_event(event.kind, attributes)
         self.async_set_context(context)
         self.async_write_ha_state()
 

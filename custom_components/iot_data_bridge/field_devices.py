@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from homeassistant.core import Context
 from homeassistant.helpers.device_registry import DeviceInfo
 
-from .const import DOMAIN
+from .const import DOMAIN, LOGGER
 from .devices.basket import Basket
 from .devices.basket_events import BasketEvent
 from .devices.bridged import Bridge, BridgedDevice, Hello
@@ -30,7 +30,7 @@ class ValueWriter[ValueT](Protocol):
     def read(self) -> ValueT:
         """Return the current value."""
 
-    def write(self, value: ValueT, context: Context) -> None:
+    def write(self, value: ValueT) -> None:
         """Write the state for a value that changed."""
 
 
@@ -78,19 +78,15 @@ class FieldDevice:
         self._availability_listeners.append(listener)
         return partial(self._availability_listeners.remove, listener)
 
-    def refresh(self) -> Context | None:
-        """Write the states that changed, and return their common context. This runs for every message."""
-        context: Context | None = None
+    def refresh(self) -> None:
+        """Write the states that changed. This runs for every message."""
         shown = self._shown
         for index, read in enumerate(self._reads):
             value = read()
             if value != shown[index]:
                 shown[index] = value
-                if context is None:
-                    # The changes of one message share one context.
-                    context = Context()
-                self._entities[index].write(value, context)
-        return context
+                # Without a context: the first of several states with one would be taken for the cause of the others.
+                self._entities[index].write(value)
 
     def set_connected(self, connected: bool) -> None:
         """Make the device's entities available or unavailable."""
@@ -121,11 +117,19 @@ class BasketDevice(FieldDevice):
         self.hidden = hidden
         self.sent_end = SentEnd()
         self.queued_events: deque[tuple[BasketEvent, Context]] = deque(maxlen=MOST_QUEUED_EVENTS)
+        self.lost_events = 0
         self._event_sink: EventSink | None = None
 
     def attach_event_sink(self, sink: EventSink) -> Callable[[], None]:
         """Send events to `sink`, the queued ones first, until the returned function is called."""
         self._event_sink = sink
+        if self.lost_events:
+            LOGGER.warning(
+                "The basket %s had %s events more than are kept until its event entity is there",
+                self.basket.root,
+                self.lost_events,
+            )
+            self.lost_events = 0
         while self.queued_events:
             sink(*self.queued_events.popleft())
 
@@ -135,9 +139,10 @@ class BasketDevice(FieldDevice):
         return detach
 
     def fire_events(self, events: Iterable[BasketEvent], context: Context) -> None:
-        """Fire each event with the context of its cause."""
+        """Fire the events of one message with their common context."""
         for event in events:
             if self._event_sink is None:
+                self.lost_events += len(self.queued_events) == MOST_QUEUED_EVENTS
                 self.queued_events.append((event, context))
             else:
                 self._event_sink(event, context)

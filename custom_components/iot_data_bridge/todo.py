@@ -6,7 +6,7 @@ from typing import override
 from homeassistant.components.todo.const import TodoItemStatus, TodoListEntityFeature
 from homeassistant.components.todo.entity import TodoItem, TodoListEntity
 from homeassistant.const import Platform
-from homeassistant.core import Context, HomeAssistant, callback
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
@@ -65,9 +65,8 @@ class ContentsList(ValueEntity[int], TodoListEntity):
 
     @callback
     @override
-    def write(self, value: int, context: Context) -> None:
+    def write(self, value: int) -> None:
         self._show(value)
-        self.async_set_context(context)
         # The state is a number of lines, which most changes of the contents leave as it is.
         if self.state != self._written:
             self.async_write_ha_state()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.core import Context, Event, HomeAssistant, callback
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import entity_registry as er
 from homeassistant.util import dt as dt_util
@@ -18,8 +18,13 @@ from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.iot_data_bridge import baskets
 from custom_components.iot_data_bridge.devices.admission import MOST_DEVICES, DeviceKind
+from custom_components.iot_data_bridge.devices.basket import Basket, BasketRules
+from custom_components.iot_data_bridge.devices.basket_events import BasketEvent, EventKind
+from custom_components.iot_data_bridge.devices.money import Currency
+from custom_components.iot_data_bridge.devices.products import PriceList
 from custom_components.iot_data_bridge.devices.sessions import TIMES
 from custom_components.iot_data_bridge.entity_budget import MOST_ENABLED
+from custom_components.iot_data_bridge.field_devices import BasketDevice
 
 from .conftest import Say, Show
 
@@ -424,13 +429,26 @@ async def test_invented_baskets_come_to_an_end(
     assert site.runtime_data.refusals.counts.total() == 3
 
 
-async def test_what_one_message_changes_has_one_cause(hass: HomeAssistant, say: Say, show: Show) -> None:
-    say("basket/1/update", '{"id":1,"list":{}}')
+async def test_no_event_is_lost_of_a_first_message_of_many_unknown_products(hass: HomeAssistant, say: Say) -> None:
+    seen: list[Event[Any]] = async_capture_events(hass, "iot_data_bridge_basket_activity")
+    listed = ",".join(f'"X{number:03}":2' for number in range(600))
+    say("basket/1/update", f'{{"list":{{{listed}}}}}')
     await hass.async_block_till_done()
-    say("basket/1/update", '{"id":1,"list":{"MLON":1}}')
-    cause = show("sensor.basket_1_items").context
-    assert show("sensor.basket_1_total_price").context is cause
-    assert show("event.basket_1_activity").context is cause
+    told = [event.data for event in seen]
+    assert len(told) == 20
+    assert {event["event_type"] for event in told[:-1]} == {"unknown_product"}
+    assert (told[-1]["event_type"], told[-1]["added"], told[-1]["count"]) == ("contents_changed", 1200, 600)
+
+
+def test_events_that_no_entity_can_take_in_time_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    currency = Currency("KRW")
+    basket = Basket("basket/1", PriceList(currency), BasketRules())
+    device = BasketDevice(basket, "1", currency, "site", hidden=frozenset())
+    taken: list[int] = []
+    device.fire_events([BasketEvent(EventKind.ITEM_ADDED, count, None) for count in range(1005)], Context())
+    device.attach_event_sink(lambda event, _: taken.append(event.count))
+    assert taken == list(range(5, 1005))
+    assert "basket/1 had 5 events more" in caplog.text
 
 
 async def test_an_update_that_somebody_left_retained_overwrites_nothing(

@@ -110,6 +110,10 @@ def test_every_event_problem_and_state_has_a_name(english: dict[str, str]) -> No
         assert {key.removeprefix(prefix) for key in english if key.startswith(prefix)} == {kind.value for kind in kinds}
 
 
+def test_every_event_has_a_sentence_for_the_activity_log(english: dict[str, str]) -> None:
+    assert {kind for kind in EventKind if f"/common/activity_{kind}" not in english} == set()
+
+
 def test_every_action_and_field_has_words_and_every_action_an_icon(english: dict[str, str]) -> None:
     actions = yaml.safe_load((FOLDER / "services.yaml").read_text())
     icons = json.loads((FOLDER / "icons.json").read_text())
