@@ -6,7 +6,7 @@ from data_bridge.catalog.files import CatalogFiles, warn_of_unknown_keys
 from data_bridge.catalog.findings import Findings
 from data_bridge.catalog.model import CatalogObject, Device, MqttRoute, SignalRRoute
 from data_bridge.catalog.payload_templates import broken_json
-from data_bridge.catalog.schema import DeviceEntry
+from data_bridge.catalog.schema import DeviceEntry, MqttEgress
 
 
 def read_devices(
@@ -36,29 +36,38 @@ def _device(identifier: str, given: DeviceEntry | None, files: CatalogFiles, fin
     entry = given or DeviceEntry()
     place = ("devices", identifier)
     warn_of_unknown_keys(findings, files.devices, place, entry)
-    signalr = None
-    if entry.signalr is not None:
-        warn_of_unknown_keys(findings, files.devices, (*place, "signalr"), entry.signalr)
-        # The group is the device id with its case kept, as hubs in the field compare it.
-        signalr = SignalRRoute(entry.signalr.group or identifier, entry.signalr.target)
-        text = (
-            "SignalR is not sent, MQTT is"
-            if entry.mqtt is not None
-            else f"{identifier} is reached over SignalR only, which is not sent yet: its values become dead letters"
-        )
-        findings.warn(files.devices, (*place, "signalr"), text)
-    if entry.mqtt is None:
+    signalr = _signalr(identifier, entry, files, findings)
+    if entry.mqtt is not None:
+        mqtt: MqttRoute | None = _mqtt(identifier, entry.mqtt, files, findings)
+    else:
         mqtt = MqttRoute(files.egress_topic, files.egress_qos) if signalr is None else None
-        return Device(identifier, entry.name or identifier, mqtt, signalr)
-    warn_of_unknown_keys(findings, files.devices, (*place, "mqtt"), entry.mqtt)
-    payload = entry.mqtt.payload
-    if payload is not None and (broken := broken_json(payload)) is not None:
-        text = f"begins like JSON and is none ({broken}): {{value}} is sent as plain text"
-        findings.warn(files.devices, (*place, "mqtt", "payload"), text)
-    mqtt = MqttRoute(
-        topic=entry.mqtt.topic if entry.mqtt.topic is not None else files.egress_topic,
-        qos=entry.mqtt.qos if "qos" in entry.mqtt.model_fields_set else files.egress_qos,
-        retain=entry.mqtt.retain,
-        payload=payload,
-    )
     return Device(identifier, entry.name or identifier, mqtt, signalr)
+
+
+def _signalr(identifier: str, entry: DeviceEntry, files: CatalogFiles, findings: Findings) -> SignalRRoute | None:
+    if entry.signalr is None:
+        return None
+    place = ("devices", identifier, "signalr")
+    warn_of_unknown_keys(findings, files.devices, place, entry.signalr)
+    text = (
+        "SignalR is not sent, MQTT is"
+        if entry.mqtt is not None
+        else f"{identifier} is reached over SignalR only, which is not sent yet: its values become dead letters"
+    )
+    findings.warn(files.devices, place, text)
+    # The group is the device id with its case kept, as hubs in the field compare it.
+    return SignalRRoute(entry.signalr.group or identifier, entry.signalr.target)
+
+
+def _mqtt(identifier: str, given: MqttEgress, files: CatalogFiles, findings: Findings) -> MqttRoute:
+    place = ("devices", identifier, "mqtt")
+    warn_of_unknown_keys(findings, files.devices, place, given)
+    if given.payload is not None and (broken := broken_json(given.payload)) is not None:
+        text = f"begins like JSON and is none ({broken}): {{value}} is sent as plain text"
+        findings.warn(files.devices, (*place, "payload"), text)
+    return MqttRoute(
+        topic=given.topic if given.topic is not None else files.egress_topic,
+        qos=given.qos if "qos" in given.model_fields_set else files.egress_qos,
+        retain=given.retain,
+        payload=given.payload,
+    )

@@ -82,18 +82,22 @@ def _of_number(device_class: str | None, state_class: str | None) -> list[Misfit
 
 
 def _units(unit: str | None, device_class: str | None, state_class: str | None) -> list[Misfit]:
-    found: list[Misfit] = []
     sensor = _KNOWN.sensor.get(device_class or "")
-    for key, value, units in (
+    given = (
         ("device_class", device_class, sensor.units if sensor is not None else None),
         ("state_class", state_class, _KNOWN.state_class_units.get(state_class or "")),
-    ):
-        if units is not None and _KNOWN.spellings_of_units.get(unit or "", unit) not in units:
-            known = [each for each in units if each is not None]
-            near = did_you_mean(unit, known) if unit is not None else ""
-            text = f"the {key} {value} goes with the unit {', '.join(known) or 'none'}, not with {unit or 'none'}{near}"
-            found.append(Misfit("unit", f"{text}: the {key} is not shown", mild=True))
-    return found
+    )
+    spelt = _KNOWN.spellings_of_units.get(unit or "", unit)
+    return [
+        _unit_misfit(unit, key, value, units) for key, value, units in given if units is not None and spelt not in units
+    ]
+
+
+def _unit_misfit(unit: str | None, key: str, value: str | None, units: Collection[str | None]) -> Misfit:
+    known = [each for each in units if each is not None]
+    near = did_you_mean(unit, known) if unit is not None else ""
+    text = f"the {key} {value} goes with the unit {', '.join(known) or 'none'}, not with {unit or 'none'}{near}"
+    return Misfit("unit", f"{text}: the {key} is not shown", mild=True)
 
 
 def _unknown_class(device_class: str, value_type: ValueType, known: Collection[str]) -> Misfit:

@@ -37,29 +37,30 @@ def parse_path(path: str) -> tuple[tuple[Step, ...], bool]:
     """
     text = path.strip()
     position = 1 if text.startswith("$") and text[1:2] in ("", ".", "[") else 0
-    start = position
     steps: list[Step] = []
     bare = False
     while position < len(text):
         found = _TOKEN.match(text, position)
-        if found is None or (found["dot"] is not None and bool(found["dot"]) != (position > 0) and position > 0):
+        # A key that is no first step follows a dot.
+        if found is None or (position > 0 and found["dot"] == ""):
             raise ValueError(
                 f"the path {path!r} makes no sense from character {position + 1}: {text[position:][:20]!r}"
             )
-        if found["dot"] == "." and position == 0 and start == 0:
+        if found["dot"] == "." and position == 0:
             raise ValueError(f"the path {path!r} must not begin with a dot")
-        if found["index"] is not None:
-            steps.append(int(found["index"]))
-        else:
-            key = next(
-                text for text in (found["single"], found["double"], found["quoted"], found["bare"]) if text is not None
-            )
-            bare = bare or found["bare"] is not None
-            steps.append(_ESCAPE.sub(r"\1", key))
+        steps.append(_step(found))
+        bare = bare or found["bare"] is not None
         position = found.end()
     if len(steps) > MAXIMUM_STEPS:
         raise ValueError(f"the path {path!r} has more than {MAXIMUM_STEPS} steps")
     return tuple(steps), bare
+
+
+def _step(found: re.Match[str]) -> Step:
+    if found["index"] is not None:
+        return int(found["index"])
+    keys = (found["single"], found["double"], found["quoted"], found["bare"])
+    return _ESCAPE.sub(r"\1", next(key for key in keys if key is not None))
 
 
 def _take(value: Raw, step: Step) -> Raw:

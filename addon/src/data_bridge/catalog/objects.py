@@ -222,32 +222,42 @@ class _Statements:
 
     def _stated(self, key: str) -> object:
         """Return the value of one key: that of the rules that name the object, of its entry, or of its templates."""
-        name = self._name
-        found: object = None
-        for each in self._makers.named:
-            value = getattr(each.model, key)
-            if value is not None and found is not None and value != found:
-                text = f"gives {name} the {key} {value!r}, but an earlier rule says {found!r}"
-                place = (*each.location, key)
-                self._findings.refuse(self._files.mappings, place, "contradiction", text)
-            elif found is None:
-                found = value
+        named = self._of_rules(key)
         # Dictionaries keep the order, and lists have no hash.
         of_templates = [value for each in self._makers.templates if (value := getattr(each.model, key)) is not None]
         different = [value for number, value in enumerate(of_templates) if value not in of_templates[:number]]
         own: object = getattr(self._entry, key)
         if own is not None:
-            theirs = [found] if found is not None else different
-            if theirs and own not in theirs:
-                text = f"gives {name} the {key} {own!r}, but its rule in {self._files.mappings.name} says {theirs[0]!r}"
-                self.refuse(key, "contradiction", text)
+            self._check_own(key, own, [named] if named is not None else different)
             return own
-        if found is None and len(different) > 1:
+        if named is not None:
+            return named
+        if len(different) > 1:
             values = " and ".join(map(repr, different))
             text = f"its rules say the {key} {values}: none is announced; state the {key} here"
-            self._findings.warn(self._files.devices, ("objects", name), text)
+            self._findings.warn(self._files.devices, ("objects", self._name), text)
             return None
-        return found if found is not None else next(iter(different), None)
+        return next(iter(different), None)
+
+    def _of_rules(self, key: str) -> object:
+        """Return the value that the rules give that name the object; they must agree."""
+        found: object = None
+        for each in self._makers.named:
+            value = getattr(each.model, key)
+            if found is None:
+                found = value
+            elif value is not None and value != found:
+                text = f"gives {self._name} the {key} {value!r}, but an earlier rule says {found!r}"
+                place = (*each.location, key)
+                self._findings.refuse(self._files.mappings, place, "contradiction", text)
+        return found
+
+    def _check_own(self, key: str, own: object, others: Sequence[object]) -> None:
+        """Refuse the entry's value where rules give the key and none of them this value."""
+        if others and own not in others:
+            mappings = self._files.mappings.name
+            text = f"gives {self._name} the {key} {own!r}, but its rule in {mappings} says {others[0]!r}"
+            self.refuse(key, "contradiction", text)
 
 
 def _words(makers: _Makers) -> tuple[str, ...] | None:

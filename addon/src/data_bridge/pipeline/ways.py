@@ -4,7 +4,7 @@ Input, replay and `try` all follow these. The hot path of input takes the common
 result.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
@@ -204,18 +204,24 @@ class Ways:
         kind = origin.kind if origin.kind is not OriginKind.UNKNOWN else self._likely_kind(letter)
         if kind is OriginKind.ENVELOPE:
             return self.envelopes
+        rules = self._rules_of_letter(letter)
+        if not rules:
+            what = f"{letter.object} at the topic" if letter.object else "the topic"
+            raise Refusal(Reason.UNKNOWN_KEY, f"no rule for {what} {letter.topic}")
+        return TopicWay(tuple(rules))
+
+    def _rules_of_letter(self, letter: Undelivered) -> Sequence[TopicRule]:
+        origin = letter.origin
         rules = self.catalog.topic_rules(self._matches(letter.topic))
         # Where its filters are gone, those that took their place.
         chosen = [rule for rule in rules if rule.topic_filter in origin.filters] or rules
-        if letter.object:
-            # What the other rules found was delivered.
-            chosen = [rule for rule in chosen if rule.object == letter.object]
-            if origin.kind is OriginKind.TOPIC and len(chosen) > 1:
-                chosen = [rule for rule in chosen if rule.rule.path == origin.path]
-        if not chosen:
-            what = f"{letter.object} at the topic" if letter.object else "the topic"
-            raise Refusal(Reason.UNKNOWN_KEY, f"no rule for {what} {letter.topic}")
-        return TopicWay(tuple(chosen))
+        if not letter.object:
+            return chosen
+        # What the other rules found was delivered.
+        chosen = [rule for rule in chosen if rule.object == letter.object]
+        if origin.kind is OriginKind.TOPIC and len(chosen) > 1:
+            return [rule for rule in chosen if rule.rule.path == origin.path]
+        return chosen
 
     def _matches(self, topic: str) -> list[FilterMatch]:
         return [match for match, _ in self.table.match(topic)]

@@ -7,7 +7,7 @@ starts with a wrong time and corrects it later, and what was delivered a minute 
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -81,19 +81,12 @@ class GenerationFiles:
         """
         found = sorted(self._found(), key=lambda each: each.number)
         self._read_clock()
-        kept = [each for each in found if self._age(each) < self._seconds][-2:]
-        age = self._age(kept[-1]) if kept else 0.0
-        if not kept or age >= self._seconds / 2:
-            # The newest has had its time: it is the one before, and a new one begins.
-            kept = [*kept[-1:], self._next(found)]
-            age = 0.0
+        kept, age = self._young(found)
         self._note_ages({each: self._age(each) for each in kept[:-1]} | {kept[-1]: age})
         contents = [_read(each.path) for each in kept]
         self._generations = kept
         self._file = _open(kept[-1].path)
-        for each in found:
-            if each not in kept:
-                each.path.unlink(missing_ok=True)
+        _remove(each for each in found if each not in kept)
         previous = contents[0].identities if len(contents) > 1 else set()
         cut = tuple(each.cut for each in contents if each.cut is not None)
         return Kept(contents[-1].identities, previous, age, cut)
@@ -123,8 +116,7 @@ class GenerationFiles:
         def clean_up() -> None:
             if old is not None:
                 old.close()
-            for each in gone:
-                each.path.unlink(missing_ok=True)
+            _remove(gone)
 
         return clean_up
 
@@ -149,6 +141,15 @@ class GenerationFiles:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _young(self, found: list[_Generation]) -> tuple[list[_Generation], float]:
+        """Return the current generation, after the one before where there is one, and the age of the current."""
+        kept = [each for each in found if self._age(each) < self._seconds][-2:]
+        age = self._age(kept[-1]) if kept else 0.0
+        if kept and age < self._seconds / 2:
+            return kept, age
+        # The newest has had its time: it is the one before, and a new one begins.
+        return [*kept[-1:], self._next(found)], 0.0
 
     def _found(self) -> list[_Generation]:
         try:
@@ -195,6 +196,11 @@ class GenerationFiles:
 class _Content:
     identities: set[str]
     cut: DamagedFile | None
+
+
+def _remove(generations: Iterable[_Generation]) -> None:
+    for each in generations:
+        each.path.unlink(missing_ok=True)
 
 
 def _open(path: Path) -> BinaryIO:
