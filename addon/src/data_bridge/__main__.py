@@ -2,11 +2,11 @@
 
 import sys
 
-from data_bridge.standard_streams import open_missing
+from communicator.common.standard_streams import open_missing_streams
 
 if __name__ == "__main__":
     # Before the imports that open files.
-    open_missing()
+    open_missing_streams()
     from data_bridge.cli.main import main
 
     sys.exit(main())

@@ -5,10 +5,11 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 
+from communicator.common.standard_streams import open_missing_streams
 from mqtt_controller.displays import Display, DisplayError
 from mqtt_controller.displays.character_lcd import CharacterLcd
 from mqtt_controller.displays.terminal import TerminalDisplay
-from mqtt_controller.output import FloodFilter, background_output, open_missing_streams
+from mqtt_controller.output import FloodFilter, background_output
 from mqtt_controller.program import Program
 from mqtt_controller.readers import Reader, ReaderError
 from mqtt_controller.readers.interactive import InteractiveReader

@@ -120,20 +120,6 @@ class BackgroundStream(io.TextIOBase):
                 select.select([], [self._descriptor], [])
 
 
-def open_missing_streams() -> None:
-    """Open on the null device the standard streams that were closed when the program started.
-
-    Else the first sockets would get their numbers, and whatever is written to standard error would go to the broker.
-    """
-    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 -- as long as the program
-
-
 @contextlib.contextmanager
 def background_output() -> Iterator[None]:
     """Let nothing that is written to the standard streams wait for a reader."""

@@ -1,13 +1,13 @@
-"""Standard streams that the parent process closed."""
+"""Standard streams that were closed when the program started."""
 
 import os
 import sys
 
 
-def open_missing() -> None:
+def open_missing_streams() -> None:
     """Open each of descriptors 0 to 2 that is closed on the null device; before anything else opens a file.
 
-    Else a socket or a database gets such a number, and whatever is printed is written into it.
+    Else a socket or a database gets such a number, and what is printed is written into it.
     """
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
