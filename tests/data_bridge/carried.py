@@ -14,19 +14,25 @@ from tests.data_bridge.connections import ScriptedConnection
 class Carried:
     """A catalog, and the outcome of messages: values that were sent, counted reasons, details of dead letters."""
 
-    def __init__(self, folder: Path, mappings: str, devices: str) -> None:
+    def __init__(
+        self, folder: Path, mappings: str, devices: str, deduplication: DeduplicationSettings | None = None
+    ) -> None:
         (folder / "mappings.yaml").write_text(mappings)
         (folder / "devices.yaml").write_text(devices)
         catalogs = CatalogSettings(mappings=folder / "mappings.yaml", devices=folder / "devices.yaml")
-        chosen = Settings(catalogs=catalogs, deduplication=DeduplicationSettings(persist=False), data_directory=folder)
+        deduplication = deduplication or DeduplicationSettings(persist=False)
+        chosen = Settings(catalogs=catalogs, deduplication=deduplication, data_directory=folder)
         self.connection = ScriptedConnection()
         self.details: list[str] = []
+        self.said: list[tuple[str, str]] = []
+        self.reused: list[tuple[str, str]] = []
         self.pipeline = Pipeline(
             self.connection,
             chosen,
             load(chosen.catalog_files()),
             lambda letter, _: self.details.append(letter.detail),
-            LimitedLog(lambda *_: None),
+            LimitedLog(lambda reason, _, detail: self.said.append((reason, detail))),
+            report_reuse=lambda trace_id, topic: self.reused.append((trace_id, topic)),
         )
         self.pipeline.start()
 

@@ -240,6 +240,8 @@ def test_unless_told_otherwise_every_reason_that_loses_data_is_kept() -> None:
         Reason.STOPPED,
         # Of topics whose rule was taken out of the catalog: nobody wants them any more.
         Reason.UNSUBSCRIBED,
+        # Nothing is there any more, says who removes a retained message.
+        Reason.CLEARED,
         # Not wanted, says the rule.
         Reason.RETAINED,
         # Dropped unread, for want of room.

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     STOPPED = "stopped"  # the bridge stopped before the broker confirmed
     UNSUBSCRIBED = "unsubscribed"  # came by a subscription that an earlier catalog left with the broker
     OVERLOAD = "overload"  # of QoS 0, faster than what it causes is confirmed, and more than may wait
+    CLEARED = "cleared"  # an empty payload, which removes a retained message
     RETAINED = "retained"  # kept by the broker, for rules that ignore such messages
     INTERNAL_ERROR = "internal_error"  # a fault of the bridge itself, met by this message
 
@@ -36,6 +37,7 @@ INPUT_REASONS = frozenset(Reason) - {
     Reason.STOPPED,
     Reason.UNSUBSCRIBED,
     Reason.OVERLOAD,
+    Reason.CLEARED,
     Reason.RETAINED,
 }
 """Why an input may be skipped: what `dead_letters.keep` may name."""
@@ -44,4 +46,4 @@ LOSES_DATA = INPUT_REASONS - {Reason.NULL_VALUE}
 """Those for which something is lost that the source said: null is the word for nothing."""
 
 # What these say is normal traffic: no log line.
-QUIET = frozenset({Reason.DUPLICATE, Reason.RETAINED})
+QUIET = frozenset({Reason.CLEARED, Reason.RETAINED})

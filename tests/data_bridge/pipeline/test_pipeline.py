@@ -194,7 +194,7 @@ async def test_a_very_long_trace_costs_little_memory(bridge: Harness) -> None:
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [
-        (b"", Reason.INVALID_JSON),
+        (b" ", Reason.INVALID_JSON),
         (b"{", Reason.INVALID_JSON),
         (b"\x00\xff\xfe", Reason.INVALID_JSON),
         (b'{"header":{},"payload":{"Equip.Tag":"7","Message.ID":"1","VALUE":NaN}}', Reason.INVALID_JSON),

@@ -202,7 +202,7 @@ async def test_an_enum_map_reads_a_plain_payload(make: Make) -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b'{"a":NaN}', b"NaN", b'\xef\xbb\xbf{"a":1}', b'{"a":1}\0', b'{"a":1', b"", b"\xff", b'{"a":1e999}', b"online"],
+    [b'{"a":NaN}', b"NaN", b'\xef\xbb\xbf{"a":1}', b'{"a":1}\0', b'{"a":1', b" ", b"\xff", b'{"a":1e999}', b"online"],
 )
 async def test_a_payload_that_is_no_json_is_not_said_to_lack_a_field(make: Make, payload: bytes) -> None:
     carried = make("topic: in, path: a, value_type: float").topic(payload)

@@ -63,8 +63,9 @@ type Step = IngressEvent | MappedEvent | ResolvedEvent | Delivery | Skipped
 
 def explain(ways: Iterable[Way], topic: str, payload: bytes, *, maximum_bytes: int) -> list[Step]:
     """Return every layer's output for one message of a topic with these ways, one way after the other."""
-    if len(payload) > maximum_bytes:
-        return [_skipped(size_refusal(len(payload), maximum_bytes))]
+    ways = list(ways)
+    if not 0 < len(payload) <= maximum_bytes:
+        return [_skipped(size_refusal(len(payload), maximum_bytes))] * max(len(ways), 1)
     steps: list[Step] = []
     for way in ways:
         steps += _follow(way, topic, payload)

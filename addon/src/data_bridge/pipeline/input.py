@@ -1,6 +1,6 @@
 """The input layer: size limit, JSON, trace id and de-duplication."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 
 from orjson import JSONDecodeError, loads
@@ -26,6 +26,9 @@ from data_bridge.pipeline.ways import (
 )
 from data_bridge.reasons import Reason
 
+type ReportReuse = Callable[[str, str], None]
+"""report(trace_id, topic) tells of a message that is dropped though it is another than the first of its trace id"""
+
 
 class Input:
     """Takes messages from the connection, and passes on those that can be parsed and were not seen before."""
@@ -37,19 +40,23 @@ class Input:
         transport: Transport,
         mapping: Mapping,
         reject: Reject,
+        count: Callable[[Reason, str], None],
+        report_reuse: ReportReuse,
         *,
         maximum_bytes: int,
         redeliveries: Redeliveries | None,
         by_key: bool = False,
     ) -> None:
         self.received = 0
-        self.duplicates = 0
+        self.reused_traces = 0  # messages
         self._acknowledge = connection.acknowledge
         self._seen = deduplication
         self._in_flight = transport.in_flight
         self._mapping = mapping
-        self._map = mapping.map_envelope
+        self._map = mapping.map_envelope if deduplication.enabled else self._map_without_identity
         self._reject = reject
+        self._count = count
+        self._report_reuse = report_reuse
         self._maximum = maximum_bytes
         self._by_key = by_key
         self._transmission = connection.transmission
@@ -86,7 +93,8 @@ class Input:
         try:
             message = loads(payload)
         except JSONDecodeError as error:
-            self._refuse(Refusal(Reason.INVALID_JSON, str(error), Layer.INPUT), topic, payload, delivery)
+            refusal = Refusal(Reason.INVALID_JSON, str(error), Layer.INPUT)
+            self._refuse(refusal if payload else size_refusal(0, self._maximum), topic, payload, delivery)
             return
         try:
             trace_id = message["header"]["UUID"]
@@ -102,14 +110,14 @@ class Input:
         identity = trace_id if not self._by_key else identity_by_key(trace_id, body)
         seen = self._seen
         if identity in seen.current or identity in seen.previous:
-            self.duplicates += 1
+            self._count_duplicate(trace_id, topic, seen.digest_of(identity), payload)
             if delivery:
                 self._acknowledge(delivery)
             return
         pending = self._in_flight.get(identity)
         if pending is not None:
             # The same message is on its way: this copy is answered when that one is safe.
-            self.duplicates += 1
+            self._count_duplicate(trace_id, topic, pending.digest, payload)
             if delivery:
                 if pending.repeats is None:
                     pending.repeats = []
@@ -125,7 +133,7 @@ class Input:
         """Take a message of topic rules."""
         started = perf_counter_ns()
         self.received += 1
-        if len(payload) > self._maximum:
+        if not payload or len(payload) > self._maximum:
             self._reject(size_refusal(len(payload), self._maximum), Incoming(topic, payload, delivery, way.origin))
             return
         key: Key | None = None
@@ -146,7 +154,7 @@ class Input:
         pending = redeliveries.under_way.get(key)
         if pending is None and not redeliveries.was_delivered(key):
             return False
-        self.duplicates += 1
+        self._count(Reason.DUPLICATE, "the broker sent a message again that was delivered or is on its way")
         if pending is None:
             self._acknowledge(delivery)
         elif pending.repeats is None:
@@ -154,6 +162,33 @@ class Input:
         else:
             pending.repeats.append(delivery)
         return True
+
+    def _map_without_identity(
+        self,
+        body: dict[str, str],
+        identity: str | None,
+        trace_id: str,
+        topic: str,
+        payload: bytes,
+        delivery: int,
+        started: int,
+    ) -> None:
+        """Map an envelope that no other is a copy of, not even while it is on its way."""
+        del identity
+        self._mapping.map_envelope(body, None, trace_id, topic, payload, delivery, started)
+
+    def _count_duplicate(self, trace_id: str, topic: str, known: int | None, payload: bytes) -> None:
+        """Count an envelope that is dropped; with other bytes than the first its trace id names more than a message.
+
+        `known` is the first one's digest, None where only its trace id is known.
+        """
+        if known is None or known == hash(payload):
+            detail = f"the trace id {trace_id!r} was delivered or is on its way; {topic} brought it again"
+        else:
+            self.reused_traces += 1
+            self._report_reuse(trace_id, topic)
+            detail = f"the trace id {trace_id!r} came again on {topic} with other bytes, which were not delivered"
+        self._count(Reason.DUPLICATE, detail)
 
     def _refuse(self, refusal: Refusal, topic: str, payload: bytes, delivery: int) -> None:
         self._reject(refusal, Incoming(topic, payload, delivery, self._mapping.envelope_origin))

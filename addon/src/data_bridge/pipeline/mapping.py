@@ -64,11 +64,11 @@ class Mapping:
             route, value = found.route, found.value
         if route.targets and not self._ordered:
             if route.answered:
-                self._deliver(route, value, identity, trace_id, delivery, started)
+                self._deliver(route, value, identity, trace_id, delivery, started, hash(payload))
             else:
-                self._deliver_unanswered(route, value, identity, trace_id, delivery, started)
+                self._deliver_unanswered(route, value, identity, trace_id, delivery, started, hash(payload))
         elif route.outputs:
-            self._transport.deliver_all([(route, value)], identity, trace_id, delivery, started)
+            self._transport.deliver_all([(route, value)], identity, trace_id, delivery, started, digest=hash(payload))
         else:
             (missed,) = self._map_slowly(body, trace_id, payload).missed
             self._reject(missed.refusal, Incoming(topic, payload, delivery, self.envelope_origin, trace_id))

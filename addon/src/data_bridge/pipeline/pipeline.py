@@ -17,13 +17,12 @@ from data_bridge.pipeline.deduplication.redeliveries import Redeliveries
 from data_bridge.pipeline.deduplication.trace_files import GenerationFiles
 from data_bridge.pipeline.deduplication.traces import Deduplication
 from data_bridge.pipeline.device_state import DeviceState, device_states
-from data_bridge.pipeline.input import Input
+from data_bridge.pipeline.input import Input, ReportReuse
 from data_bridge.pipeline.mapping import Mapping
 from data_bridge.pipeline.rejections import Skips
 from data_bridge.pipeline.resolver import CompiledCatalog, compile_catalog
 from data_bridge.pipeline.transport import Transport
 from data_bridge.pipeline.ways import Ways
-from data_bridge.reasons import Reason
 from data_bridge.settings import Settings
 
 
@@ -47,6 +46,7 @@ class Pipeline:
         dead_letter: DeadLetterSink,
         limited: LimitedLog,
         watch: Callable[[str, bytes], None] | None = None,
+        report_reuse: ReportReuse = lambda *_: None,
     ) -> None:
         self.states: dict[str, DeviceState] = {}
         self._connection = connection
@@ -96,6 +96,8 @@ class Pipeline:
             self.transport,
             self.mapping,
             self.skips.reject,
+            self.skips.count,
+            report_reuse,
             maximum_bytes=settings.ingress.maximum_bytes,
             redeliveries=self.redeliveries if given.enabled else None,
             by_key=by_key,
@@ -181,10 +183,7 @@ class Pipeline:
 
     def skipped(self) -> dict[str, int]:
         """Return the counts of everything that was skipped, by reason."""
-        counts = {reason.value: count for reason, count in self.skips.counts.items()}
-        if self.input.duplicates:
-            counts[Reason.DUPLICATE.value] = self.input.duplicates
-        return counts
+        return {reason.value: count for reason, count in self.skips.counts.items()}
 
 
 def _watched(watch: Callable[[str, bytes], None], handler: MessageHandler) -> MessageHandler:

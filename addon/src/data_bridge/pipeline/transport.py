@@ -72,13 +72,13 @@ class Transport:
     # ------------------------------------------------------------ sending
 
     def deliver(
-        self, route: Route, value: Value, identity: str | None, trace_id: str, delivery: int, started: int
+        self, route: Route, value: Value, identity: str | None, trace_id: str, delivery: int, started: int, digest: int
     ) -> None:
-        """Send one value to all targets of a route that has some, with QoS 1."""
+        """Send one value to all targets of a route that has some, with QoS 1; `digest` is that of the message."""
         payload = route.head + dumps(value) + b"}"
         targets = route.targets
         name = route.object
-        pending = Pending(identity, trace_id, delivery, started, len(targets))
+        pending = Pending(identity, trace_id, delivery, started, len(targets), digest)
         self.mapped += 1
         if identity is not None:
             self.in_flight[identity] = pending
@@ -94,7 +94,7 @@ class Transport:
                     self.changed.append(state)
 
     def deliver_unanswered(  # noqa: C901 -- a call costs more here
-        self, route: Route, value: Value, identity: str | None, trace_id: str, delivery: int, started: int
+        self, route: Route, value: Value, identity: str | None, trace_id: str, delivery: int, started: int, digest: int
     ) -> None:
         """Do the same with QoS 0, where what was handed to the connection is as delivered as it can be."""
         payload = route.head + dumps(value) + b"}"
@@ -113,7 +113,7 @@ class Transport:
                     state.dirty = True
                     self.changed.append(state)
         if untaken is not None:
-            pending = Pending(identity, trace_id, delivery, started, len(untaken))
+            pending = Pending(identity, trace_id, delivery, started, len(untaken), digest)
             if identity is not None:
                 self.in_flight[identity] = pending
             for output in untaken:
@@ -126,7 +126,7 @@ class Transport:
         bits = elapsed.bit_length()
         self._counts[(bits << 3) | ((elapsed >> (bits - 4)) & 7)] += 1
         if identity is not None and self._remember:
-            self._seen.current.add(identity)
+            self._seen.current[identity] = digest
             self._seen.unwritten.append(identity)
             if not self._writing:
                 self._write_soon()
@@ -144,6 +144,7 @@ class Transport:
         key: Key | None = None,
         topic: str | None = None,
         parts: Sequence[Undelivered] = (),
+        digest: int | None = None,
     ) -> None:
         """Send all values of one message, whatever their routes need; each route must have an output.
 
@@ -152,7 +153,7 @@ class Transport:
         done when they are stored too.
         """
         remaining = sum(len(route.outputs) for route, _ in mapped) + len(parts)
-        pending = Pending(identity, trace_id, delivery, started, remaining)
+        pending = Pending(identity, trace_id, delivery, started, remaining, digest)
         # First of all: a fault that it meets may cost this message, but not the turn of those behind it.
         tokens = self._encode(pending, mapped)
         if then is not None:
@@ -259,7 +260,7 @@ class Transport:
         if identity is not None:
             self.in_flight.pop(identity, None)
             if self._remember:
-                self._seen.current.add(identity)
+                self._seen.current[identity] = pending.digest
                 self._seen.unwritten.append(identity)
                 if not self._writing:
                     self._write_soon()
@@ -284,7 +285,7 @@ class Transport:
         if identity is not None:
             self.in_flight.pop(identity, None)
             if self._remember:
-                self._seen.current.add(identity)
+                self._seen.current[identity] = pending.digest
                 self._seen.unwritten.append(identity)
                 if not self._writing:
                     self._write_soon()

@@ -253,7 +253,9 @@ _WITHOUT_TRACE = frozenset(
 
 
 def size_refusal(size: int, maximum_bytes: int) -> Refusal:
-    """Return the refusal of a message of `size` bytes that is above the limit."""
+    """Return the refusal of a message of `size` bytes, which is 0 or above the limit."""
+    if not size:
+        return Refusal(Reason.CLEARED, "the payload is empty: a retained message was removed", Layer.INPUT)
     return Refusal(Reason.TOO_LARGE, f"{size} bytes, more than the allowed {maximum_bytes}", Layer.INPUT)
 
 

@@ -29,7 +29,7 @@ from data_bridge.runtime.limited_reports import LimitedReports
 from data_bridge.runtime.metrics import BrokerMetrics, Metrics
 from data_bridge.runtime.mqtt import BrokerLink
 from data_bridge.runtime.periodic import Periodic
-from data_bridge.runtime.problems import Problems, ProblemType
+from data_bridge.runtime.problems import SHOWN_SECONDS, Problems, ProblemType, reused_trace_text
 from data_bridge.runtime.session_filters import SessionFilters
 from data_bridge.settings import Settings
 
@@ -86,6 +86,7 @@ class Bridge:
             self._dead_letter,
             self._limited.rejections,
             self._watch_message if settings.logging.level == "debug" else None,
+            self._report_reused_trace,
         )
         self._announcer = Announcer(
             self._connection, self._topics, settings.name, settings.announcements, self._not_announced
@@ -277,6 +278,10 @@ class Bridge:
             self._announcer.announce(self._pipeline.states.values())
 
     # ------------------------------------------------------------ reports
+
+    def _report_reused_trace(self, trace_id: str, topic: str) -> None:
+        text = reused_trace_text(trace_id, topic, by_key=self._settings.deduplication.identity == "trace_and_key")
+        self._problems.meet(ProblemType.TRACE_ID_REUSED, text, seconds=SHOWN_SECONDS)
 
     def _dead_letter(self, letter: Undelivered, on_stored: Callable[[], None]) -> None:
         self._letters.add(letter, on_stored)

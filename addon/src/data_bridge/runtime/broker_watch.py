@@ -11,7 +11,7 @@ from communicator.protocols.mqtt.mqtt_protocol import MQTTProtocol
 from data_bridge.damaged_files import DamagedFileError, read_json
 from data_bridge.files import write_atomically
 from data_bridge.logs import get_logger
-from data_bridge.runtime.problems import Problems, ProblemType
+from data_bridge.runtime.problems import SHOWN_SECONDS, Problems, ProblemType
 
 _LOG = get_logger("data_bridge")
 DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
@@ -25,8 +25,6 @@ _REFUSALS = {
     0xA2: "wildcards are not supported",
 }
 _SHOWN_FILTERS = 3
-# How long a problem is shown that is known only by its latest occurrence.
-_SHOWN_SECONDS = 3600.0
 # How long answers to subscriptions are collected.
 _ANSWERS_SECONDS = 0.2
 # Two clients of one id end each other's connection, each as soon as it is back.
@@ -105,7 +103,7 @@ class BrokerWatch:
                 f"the connection ended {_SHORT_CONNECTIONS} times in a row within {_SHORT_SECONDS:.0f} s ({reason});"
                 f" probably another client uses the client id {self._connection.client_id}: two bridges of one broker"
                 " need bridge_ids of their own",
-                seconds=_SHOWN_SECONDS,
+                seconds=SHOWN_SECONDS,
             )
 
     def attempt_failed(self, reason: str) -> None:
@@ -124,7 +122,7 @@ class BrokerWatch:
             ProblemType.BRIDGE_ID_IN_USE,
             f"another client connected with the client id {self._connection.client_id} and ended this connection: two"
             " bridges of one broker need bridge_ids of their own",
-            seconds=_SHOWN_SECONDS,
+            seconds=SHOWN_SECONDS,
         )
 
     def _note_limits(self) -> None:
@@ -223,7 +221,7 @@ class BrokerWatch:
             ProblemType.BROKER_DROPS_MESSAGES,
             "the broker drops messages that it cannot queue for a client that is away or slow, perhaps this bridge:"
             " Mosquitto keeps 1000 for each unless max_queued_messages says otherwise",
-            seconds=_SHOWN_SECONDS,
+            seconds=SHOWN_SECONDS,
         )
 
 

@@ -78,6 +78,7 @@ class Metrics:
             "latency_p50_ms": p50,
             "latency_p99_ms": p99,
             "traces_not_written": transport.unwritten,
+            "traces_reused": self._pipeline.input.reused_traces,
             "traces_remembered": len(self._pipeline.deduplication),
             "traces_forgotten_early": self._pipeline.deduplication.early_turns,
             "states_sent": self._announcer.states_sent,

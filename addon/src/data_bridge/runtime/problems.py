@@ -9,12 +9,15 @@ from collections.abc import Callable
 from enum import StrEnum
 
 _MOST_CHARACTERS = 400
+# How long a problem is shown that is known only by its latest occurrence.
+SHOWN_SECONDS = 3600.0
 
 
 class ProblemType(StrEnum):
     """The words of `problems` in the metrics, and of the events."""
 
     SUBSCRIPTION_REFUSED = "subscription_refused"
+    TRACE_ID_REUSED = "trace_id_reused"  # one that came again with other bytes, which were dropped
     BROKER_WITHOUT_RETAINED = "broker_without_retained"
     BROKER_WITHOUT_QOS_1 = "broker_without_qos_1"
     BRIDGE_ID_IN_USE = "bridge_id_in_use"
@@ -80,3 +83,17 @@ class Problems:
             {"type": kind.value, "text": each.text, "since": round(each.since, 3)}
             for kind, each in self._problems.items()
         ]
+
+
+def reused_trace_text(trace_id: str, topic: str, *, by_key: bool) -> str:
+    """Return what is said of a trace id that names more than one message, with the settings that help.
+
+    With `by_key` messages of one trace are told apart by their mapping keys already.
+    """
+    helps = "deduplication.enabled: false for a source that sends one constant header.UUID"
+    if not by_key:
+        helps = f"deduplication.identity: trace_and_key for one that sends several values under one trace id, {helps}"
+    return (
+        "messages are dropped as duplicates though they differ: a trace id came again with other bytes, on"
+        f" {topic[:80]!r} {trace_id[:80]!r}. What helps is {helps}"
+    )

@@ -118,7 +118,7 @@ class Replay:
         maximum = self._settings.ingress.maximum_bytes
         if letter.cut:
             raise Refusal(Reason.TOO_LARGE, letter.detail)
-        if len(letter.payload) > maximum:
+        if not 0 < len(letter.payload) <= maximum:
             raise size_refusal(len(letter.payload), maximum)
         way = self._pipeline.ways.of_letter(letter)
         opened = way.open(letter.payload, letter.trace_id)

@@ -11,6 +11,10 @@ from data_bridge.pipeline.deduplication.trace_files import GenerationFiles
 _FREED_AT_ONCE = 2_000
 
 
+type Digests = dict[str, int | None]
+"""Identities with the digests of their messages, in memory only: None for what an earlier process delivered"""
+
+
 class Deduplication:
     """Identities that were seen within the last `ttl` seconds, at most `entries` of them.
 
@@ -46,9 +50,9 @@ class Deduplication:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.enabled = enabled
-        # Public for the hot path, which asks both sets and adds to one without a call.
-        self.current: set[str] = set()
-        self.previous: set[str] = set()
+        # Public for the hot path, which asks both and adds to one without a call.
+        self.current: Digests = {}
+        self.previous: Digests = {}
         self.unwritten: list[str] = []
         self.early_turns = 0
         self._half = max(entries // 2, 1)
@@ -73,7 +77,7 @@ class Deduplication:
         if self._files is None:
             return ()
         kept = self._files.load()
-        self.current, self.previous = kept.current, kept.previous
+        self.current, self.previous = dict.fromkeys(kept.current), dict.fromkeys(kept.previous)
         self._began = self._clock() - kept.age
         return kept.cut
 
@@ -109,8 +113,13 @@ class Deduplication:
             await asyncio.to_thread(clean_up)
         await _free(forgotten)
 
-    def _turn_memory(self) -> set[str]:
-        forgotten, self.previous, self.current = self.previous, self.current, set()
+    def digest_of(self, identity: str) -> int | None:
+        """Return the digest of the message that was delivered, None where it is not known."""
+        digest = self.current.get(identity)
+        return digest if digest is not None else self.previous.get(identity)
+
+    def _turn_memory(self) -> Digests:
+        forgotten, self.previous, self.current = self.previous, self.current, {}
         self._began = self._clock()
         return forgotten
 
@@ -140,9 +149,9 @@ class Deduplication:
         return self._files is not None
 
 
-async def _free(identities: set[str]) -> None:
+async def _free(identities: Digests) -> None:
     """Give memory back in small steps: a quarter of a million texts at once would hold every message up."""
     while identities:
         for _ in range(min(len(identities), _FREED_AT_ONCE)):
-            identities.pop()
+            identities.popitem()
         await asyncio.sleep(0)

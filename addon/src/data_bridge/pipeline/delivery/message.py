@@ -13,6 +13,7 @@ class Pending:
         "asked_for",
         "complete",
         "delivery",
+        "digest",
         "end_turn",
         "identity",
         "letter",
@@ -23,12 +24,22 @@ class Pending:
         "trace_id",
     )
 
-    def __init__(self, identity: str | None, trace_id: str, delivery: int, started: int, remaining: int) -> None:
+    def __init__(
+        self,
+        identity: str | None,
+        trace_id: str,
+        delivery: int,
+        started: int,
+        remaining: int,
+        digest: int | None = None,
+    ) -> None:
         self.identity = identity
         self.trace_id = trace_id
         self.delivery = delivery
         self.started = started
         self.remaining = remaining
+        # Of the message's bytes, None where they do not matter: it tells a copy from another message of its trace id.
+        self.digest = digest
         self.complete = True
         # Somebody sent just this one, and waits to hear what became of it: its dead letters are no flood.
         self.asked_for = False
