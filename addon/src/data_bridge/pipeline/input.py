@@ -93,8 +93,7 @@ class Input:
         try:
             message = loads(payload)
         except JSONDecodeError as error:
-            refusal = Refusal(Reason.INVALID_JSON, str(error), Layer.INPUT)
-            self._refuse(refusal if payload else size_refusal(0, self._maximum), topic, payload, delivery)
+            self._refuse(self._no_json(error, payload), topic, payload, delivery)
             return
         try:
             trace_id = message["header"]["UUID"]
@@ -189,6 +188,9 @@ class Input:
             self._report_reuse(trace_id, topic)
             detail = f"the trace id {trace_id!r} came again on {topic} with other bytes, which were not delivered"
         self._count(Reason.DUPLICATE, detail)
+
+    def _no_json(self, error: JSONDecodeError, payload: bytes) -> Refusal:
+        return Refusal(Reason.INVALID_JSON, str(error), Layer.INPUT) if payload else size_refusal(0, self._maximum)
 
     def _refuse(self, refusal: Refusal, topic: str, payload: bytes, delivery: int) -> None:
         self._reject(refusal, Incoming(topic, payload, delivery, self._mapping.envelope_origin))
