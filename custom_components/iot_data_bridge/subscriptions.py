@@ -42,7 +42,7 @@ class SiteSubscriptions:
 
     def __init__(self, hass: HomeAssistant, topics: SiteTopics) -> None:
         self._hass = hass
-        self._topics = topics
+        self.topics = topics
         self._deliver: Deliver | None = None
         self._held: deque[tuple[Channel, ReceiveMessage]] = deque()
         self._held_bytes = 0
@@ -62,6 +62,9 @@ class SiteSubscriptions:
             mqtt.async_subscribe_connection_status(self._hass, self._on_connection),
             async_dispatcher_connect(self._hass, SIGNAL_CONFIG_ENTRY_CHANGED, self._on_entry_changed),
         ]
+        if earlier is not None and earlier.topics != self.topics:
+            # Home Assistant's client fails on a filter that is given up while its SUBSCRIBE still waits.
+            await earlier.async_wait_confirmed()
         await self._async_subscribe()
         if earlier is not None:
             self.complete = earlier.complete
@@ -110,7 +113,7 @@ class SiteSubscriptions:
         return held
 
     async def async_wait_confirmed(self) -> None:
-        """Wait until the broker has confirmed the subscriptions to commands, but no longer than 5 s."""
+        """Wait until the broker has confirmed the subscriptions, but no longer than 5 s."""
         if not self._confirmed.is_set() and mqtt.is_connected(self._hass):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._confirmed.wait(), SUBSCRIBE_SECONDS)
@@ -118,7 +121,7 @@ class SiteSubscriptions:
     async def _async_subscribe(self) -> None:
         self._end_subscriptions()
         generation = self._generation
-        for topic_filter, channel in self._topics.filters().items():
+        for topic_filter, channel in self.topics.filters().items():
 
             @callback
             def receive(message: ReceiveMessage, channel: Channel = channel) -> None:
@@ -128,8 +131,7 @@ class SiteSubscriptions:
             # Bytes: payloads that are no UTF-8 are counted here, not dropped by the MQTT integration.
             unsubscribe = await mqtt.async_subscribe(self._hass, topic_filter, receive, 1, encoding=None)
             self._unsubscribe.append(unsubscribe)
-            if channel is Channel.BASKET_COMMAND:
-                self._watch_confirmation(topic_filter, generation)
+            self._watch_confirmation(topic_filter, generation)
 
     def _watch_confirmation(self, topic_filter: str, generation: int) -> None:
         self._require_confirmation(topic_filter)
@@ -175,9 +177,8 @@ class SiteSubscriptions:
     def _on_connection(self, connected: bool) -> None:
         self.complete = connected and self._deliver is not None
         if not connected:
-            for topic_filter, channel in self._topics.filters().items():
-                if channel is Channel.BASKET_COMMAND:
-                    self._require_confirmation(topic_filter)
+            for topic_filter in self.topics.filters():
+                self._require_confirmation(topic_filter)
 
     @callback
     def _on_entry_changed(self, change: ConfigEntryChange, entry: ConfigEntry) -> None:

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data_bridge.catalog.files import CatalogFiles
+from data_bridge.catalog.files import CatalogFiles, CatalogSource, read_texts
 from data_bridge.catalog.loader import load
 from data_bridge.catalog.model import Catalog, CatalogWarning
+from data_bridge.catalog.name_templates import NameTemplates
+from data_bridge.catalog.rules import read_rules
 from data_bridge.yaml_documents import CatalogError
 
 DEVICES = "objects:\n  A: [VM-A]\n"
@@ -235,6 +237,26 @@ def test_two_types_that_an_object_may_have_are_refused_unless_it_says_which(file
     assert [(each.line, each.text) for each in catalog.warnings] == [
         (3, "mappings[1]: {1}.V makes nothing of its type text in devices.yaml: nothing will be sent"),
     ]
+
+
+def test_of_templates_that_differ_in_their_topic_alone_one_is_compared_with_a_name(files: CatalogFiles) -> None:
+    rules = [
+        f'  - {{topic: {value_type}/{number}/+, object: "V{{1}}", value_type: {value_type}}}\n'
+        for value_type in ("integer", "float")
+        for number in range(50)
+    ]
+    files.mappings.write_text(f"mappings:\n{''.join(rules)}", "utf-8")
+    files.devices.write_text(DEVICES, "utf-8")
+    source = CatalogSource(files, read_texts(files))
+    models, _ = source.parse()
+    templates = NameTemplates(read_rules(models, files, source.findings))
+    assert [each.rule.topic for each in templates.rules_for("V7")] == ["integer/0/+", "float/0/+"]
+
+
+def test_each_template_that_leads_nowhere_is_told_though_another_is_alike(files: CatalogFiles) -> None:
+    rules = "".join(f'  - {{topic: bench/{n}/+, object: "V{{1}}", value_type: integer}}\n' for n in range(3))
+    told = warnings(files, rules, "objects: {Other: [VM-A]}")
+    assert len([text for _, _, text in told if "makes no object" in text]) == 3
 
 
 @pytest.mark.parametrize(

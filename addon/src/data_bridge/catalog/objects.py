@@ -172,7 +172,7 @@ class Objects:
         for each in self._rules:
             name = each.rule.object
             if each.rule.templated:
-                reach = self._reached.get(each.number, _Reach.NOWHERE)
+                reach = self._reached.get(self._templates.first_alike(each).number, _Reach.NOWHERE)
             else:
                 reach = _Reach.DEVICE if objects[name].devices else _Reach.NO_DEVICE
             if reach is _Reach.DEVICE:
