@@ -12,7 +12,7 @@ _MAXIMUM = 12
 # Loops that each message passes, where a call more is measured: each with the limit that it has instead.
 _HOT_LOOPS = {
     "data_bridge/pipeline/input.py Input.receive_envelope": 16,
-    "data_bridge/pipeline/transport.py Transport.deliver_unanswered": 14,
+    "data_bridge/pipeline/transport.py Transport.deliver_qos0": 14,
 }
 
 

@@ -76,33 +76,33 @@ class LimitedLog:
 
     def __init__(
         self,
-        say: Callable[[str, int, str], None],
+        report: Callable[[str, int, str], None],
         seconds: float = _LIMIT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._say = say
+        self._report = report
         self._seconds = seconds
         self._clock = clock
-        self._said: dict[str, float] = {}
-        self._unsaid: dict[str, tuple[int, str]] = {}
+        self._reported: dict[str, float] = {}
+        self._unreported: dict[str, tuple[int, str]] = {}
 
-    def happened(self, what: str, detail: str) -> None:
+    def record(self, name: str, detail: str) -> None:
         """Say it, or remember that it happened."""
         now = self._clock()
-        said = self._said.get(what)
-        count = self._unsaid[what][0] if what in self._unsaid else 0
-        if said is not None and now - said < self._seconds:
-            self._unsaid[what] = (count + 1, detail)
+        reported = self._reported.get(name)
+        count = self._unreported[name][0] if name in self._unreported else 0
+        if reported is not None and now - reported < self._seconds:
+            self._unreported[name] = (count + 1, detail)
             return
-        self._unsaid.pop(what, None)
-        self._said[what] = now
-        self._say(what, count + 1, detail)
+        self._unreported.pop(name, None)
+        self._reported[name] = now
+        self._report(name, count + 1, detail)
 
     def flush(self, *, everything: bool = False) -> None:
         """Say what is overdue: called now and then, so that the end of a flood is told too."""
         now = self._clock()
-        for what, (count, detail) in list(self._unsaid.items()):
-            if everything or now - self._said[what] >= self._seconds:
-                del self._unsaid[what]
-                self._said[what] = now
-                self._say(what, count, detail)
+        for name, (count, detail) in list(self._unreported.items()):
+            if everything or now - self._reported[name] >= self._seconds:
+                del self._unreported[name]
+                self._reported[name] = now
+                self._report(name, count, detail)

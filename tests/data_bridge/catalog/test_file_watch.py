@@ -47,7 +47,7 @@ def clock() -> Clock:
 @pytest.fixture
 def store(files: CatalogFiles, clock: Clock) -> CatalogStore:
     store = CatalogStore(files, watch=FileWatch((files.mappings, files.devices), REST, clock))
-    store.settle(store.start())
+    store.mark_in_use(store.start())
     return store
 
 
@@ -103,7 +103,7 @@ def test_a_catalog_that_loses_half_of_itself_waits_for_one_more_look(
     assert not store.changed()
     clock.now += REST
     assert store.changed()
-    store.settle(store.load())
+    store.mark_in_use(store.load())
     assert not store.changed()
 
 
@@ -131,7 +131,7 @@ def test_a_catalog_that_loses_less_is_used_at_once(files: CatalogFiles, store: C
 def test_a_start_waits_for_a_file_that_is_being_written(files: CatalogFiles, tmp_path: Path) -> None:
     copy = tmp_path / "copy.json"
     first = CatalogStore(files, copy)
-    first.settle(first.start())
+    first.mark_in_use(first.start())
     whole = rules(60)
 
     def write() -> None:
@@ -152,7 +152,7 @@ def test_a_start_on_what_was_in_use_waits_for_nothing(files: CatalogFiles, tmp_p
     copy = tmp_path / "copy.json"
     watch = FileWatch((files.mappings, files.devices), 60)
     first = CatalogStore(files, copy)
-    first.settle(first.start())
+    first.mark_in_use(first.start())
     files.mappings.touch()
     assert len(CatalogStore(files, copy, watch).start().catalog.rules) == 50
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from data_bridge.cli.main import main
-from data_bridge.dead_letters.letter import Undelivered
+from data_bridge.dead_letters.letter import DeadLetter
 from data_bridge.dead_letters.store import DeadLetterStore
 from data_bridge.reasons import Reason
 from tests.data_bridge.conftest import EXAMPLES
 
 HUGE = "9" * 20
-LETTER = Undelivered(Reason.REFUSED, "0x97", "u1", "VM-A", "GPS.Latitude", "t", 1, False, b"1", 3)
+LETTER = DeadLetter(Reason.REFUSED, "0x97", "u1", "VM-A", "GPS.Latitude", "t", 1, False, b"1", 3)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from data_bridge.damaged_files import DamagedFile, DamagedFileError, DamagedFiles
-from data_bridge.dead_letters.letter import Origin, OriginKind, Undelivered
+from data_bridge.dead_letters.letter import DeadLetter, Origin, OriginKind
 from data_bridge.dead_letters.store import DeadLetterStore, open_to_read
 from data_bridge.dead_letters.writer import DeadLetterWriter
 from data_bridge.logs import get_logger
@@ -18,7 +18,7 @@ from data_bridge.reasons import Reason
 from tests.data_bridge.connections import not_damaged
 
 MEBIBYTE = 1024 * 1024
-LETTER = Undelivered(
+LETTER = DeadLetter(
     Reason.REFUSED, "0x97", "u1", "VM-A", "GPS.Latitude", "devices/vm-a/ingress", 1, True, b'{"v":"\xff"}', 3
 )
 
@@ -166,7 +166,7 @@ async def test_while_the_disk_refuses_letters_wait(path: Path, monkeypatch: pyte
     writer = DeadLetterWriter(store, get_logger("test"), DamagedFiles(not_damaged))
     real, failures = store.add, iter([True, True, False])
 
-    def add(letters: list[Undelivered]) -> int:
+    def add(letters: list[DeadLetter]) -> int:
         if next(failures):
             raise sqlite3.OperationalError("database or disk is full")
         return real(letters)

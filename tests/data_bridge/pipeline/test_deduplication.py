@@ -76,9 +76,9 @@ def knows(seen: Deduplication, identity: str) -> bool:
 async def test_an_identity_is_remembered_for_one_turn_and_forgotten_after_two() -> None:
     seen = Deduplication(100, TTL)
     add(seen, "a")
-    await seen.turn()
+    await seen.rotate()
     assert knows(seen, "a")
-    await seen.turn()
+    await seen.rotate()
     assert not knows(seen, "a")
 
 
@@ -87,12 +87,12 @@ async def test_turns_come_every_half_of_the_time_to_live() -> None:
     seen = Deduplication(100, TTL, clock=clock)
     add(seen, "a")
     clock.now += TTL / 2 - 1
-    await seen.turn_when_due()
+    await seen.rotate_when_due()
     assert set(seen.current) == {"a"}
     clock.now += 1
-    await seen.turn_when_due()
+    await seen.rotate_when_due()
     assert (set(seen.current), set(seen.previous)) == (set(), {"a"})
-    await seen.turn_when_due()
+    await seen.rotate_when_due()
     assert set(seen.previous) == {"a"}
 
 
@@ -100,21 +100,21 @@ async def test_memory_is_bounded() -> None:
     seen = Deduplication(10, TTL)
     for number in range(100):
         add(seen, str(number))
-        await seen.turn_when_due()
+        await seen.rotate_when_due()
         assert len(seen) <= 10
-    assert seen.early_turns == 20
+    assert seen.early_rotations == 20
 
 
 async def test_another_process_knows_what_was_written(tmp_path: Path) -> None:
     seen = opened(tmp_path)
     add(seen, "old")
-    await seen.turn()
+    await seen.rotate()
     add(seen, "new", "가")
     seen.write()
     # Killed: never closed.
     after = opened(tmp_path)
     assert (set(after.previous), set(after.current)) == ({"old"}, {"new", "가"})
-    await after.turn()
+    await after.rotate()
     assert not knows(after, "old")
     assert knows(after, "new")
     assert len(files(tmp_path)) == 2
@@ -127,10 +127,10 @@ async def test_a_restart_does_not_make_a_generation_younger(tmp_path: Path) -> N
     seen.write()
     machine.run(TTL / 2 - 10)
     after = opened(tmp_path, machine, steady)
-    await after.turn_when_due()
+    await after.rotate_when_due()
     assert set(after.current) == {"a"}
     steady.now += 10
-    await after.turn_when_due()
+    await after.rotate_when_due()
     assert (set(after.current), set(after.previous)) == (set(), {"a"})
 
 
@@ -155,7 +155,7 @@ async def test_the_age_of_both_generations_is_known_after_many_restarts(tmp_path
     seen = opened(tmp_path, machine)
     add(seen, "a")
     machine.run(TTL / 2)
-    await seen.turn()
+    await seen.rotate()
     seen.close()
     for _ in range(4):
         machine.run(TTL / 8 - 1)
@@ -232,13 +232,13 @@ async def test_when_the_clock_went_back_between_two_generations_they_keep_their_
     seen = opened(tmp_path, machine)
     add(seen, "older")
     machine.wall.now -= 86400
-    await seen.turn()
+    await seen.rotate()
     add(seen, "newer")
     seen.close()
     after = opened(tmp_path, machine)
     assert (set(after.previous), set(after.current)) == ({"older"}, {"newer"})
     # Nor does one from the future stay for ever.
-    await after.turn()
+    await after.rotate()
     assert not knows(after, "older")
     assert len(files(tmp_path)) == 2
 
@@ -284,7 +284,7 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere a file's mode does not say who may read it")
 async def test_only_its_owner_may_read_the_files(tmp_path: Path) -> None:
     seen = opened(tmp_path)
-    await seen.turn()
+    await seen.rotate()
     seen.close()
     assert [stat.S_IMODE(path.stat().st_mode) for path in files(tmp_path)] == [0o600] * 2
 
@@ -307,7 +307,7 @@ async def _live_through(history: list[str]) -> None:
         seen = opened(folder)
         for step in history:
             if step == "turn":
-                await seen.turn()
+                await seen.rotate()
             elif step == "kill":
                 seen.write()
                 before = (set(seen.current), set(seen.previous))
@@ -324,13 +324,13 @@ async def test_a_folder_that_is_gone_is_told_and_costs_only_the_memory_on_disk(t
     seen.current["u1"] = 1
     shutil.rmtree(folder)
     with pytest.raises(FileNotFoundError):
-        await seen.turn()
+        await seen.rotate()
     assert (set(seen.previous), set(seen.current)) == ({"u1"}, set())
     seen.current["u2"] = 1
     seen.unwritten.append("u2")
     seen.write()
     folder.mkdir()
-    await seen.turn()
+    await seen.rotate()
     assert set(seen.previous) == {"u2"}
     add(seen, "u3")
     seen.close()

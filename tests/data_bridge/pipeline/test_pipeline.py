@@ -15,10 +15,10 @@ from data_bridge.catalog.casts import Value
 from data_bridge.catalog.files import CatalogFiles
 from data_bridge.catalog.loader import load
 from data_bridge.catalog.model import Catalog
-from data_bridge.dead_letters.letter import Undelivered
+from data_bridge.dead_letters.letter import DeadLetter
 from data_bridge.logs import LimitedLog
 from data_bridge.pipeline.pipeline import Pipeline
-from data_bridge.pipeline.resolver import Route, encode
+from data_bridge.pipeline.resolver import Fanout, encode
 from data_bridge.reasons import Reason
 from data_bridge.settings import (
     DeadLetterSettings,
@@ -65,7 +65,7 @@ class Harness:
 
     connection: ScriptedConnection
     pipeline: Pipeline
-    letters: list[tuple[Undelivered, Callable[[], None]]] = field(default_factory=list)
+    letters: list[tuple[DeadLetter, Callable[[], None]]] = field(default_factory=list)
     delivery: int = 0
 
     def envelope(self, tag: object, message_id: object, value: object, trace: object = None) -> int:
@@ -103,7 +103,7 @@ def make(tmp_path: Path) -> MakeHarness:
             }
         )
         connection = ScriptedConnection()
-        letters: list[tuple[Undelivered, Callable[[], None]]] = []
+        letters: list[tuple[DeadLetter, Callable[[], None]]] = []
         pipeline = Pipeline(
             connection,
             settings,
@@ -267,7 +267,7 @@ async def test_a_flood_of_bad_values_fills_no_disk(make: MakeHarness) -> None:
         bridge.envelope("7", "1", "x")
     assert len(bridge.letters) in range(5, 11)
     assert bridge.skipped == {"cast_failed": 100}
-    assert bridge.pipeline.skips.not_kept == 100 - len(bridge.letters)
+    assert bridge.pipeline.rejections.not_kept == 100 - len(bridge.letters)
 
 
 async def test_a_flood_of_one_kind_hides_no_other(make: MakeHarness) -> None:
@@ -392,7 +392,7 @@ async def test_a_topic_message_that_comes_again_on_its_way_is_acknowledged_with_
     assert bridge.connection.acknowledged == []
     sent.answer(0)
     assert bridge.connection.acknowledged == [1, 2]
-    assert bridge.pipeline.redeliveries.under_way == {}
+    assert bridge.pipeline.redeliveries.in_flight == {}
 
 
 async def test_a_plain_payload_is_taken_as_text(bridge: Harness) -> None:
@@ -482,7 +482,7 @@ async def test_a_flood_of_rubbish_hides_no_delivery(make: MakeHarness) -> None:
 
 
 async def test_objects_of_the_same_devices_share_the_way_there_and_nothing_else(bridge: Harness) -> None:
-    routes = bridge.pipeline.catalog.routes
+    routes = bridge.pipeline.catalog.fanouts
     speed, running, latitude = (routes[name] for name in ("Engine.Speed", "Engine.Running", "GPS.Latitude"))
     assert speed.targets is running.targets
     assert (speed.object, speed.head) == ("Engine.Speed", b'{"object":"Engine.Speed","value":')
@@ -493,7 +493,7 @@ async def test_objects_of_the_same_devices_share_the_way_there_and_nothing_else(
 
 async def test_what_is_asked_for_by_itself_is_kept_whatever_floods_there_are(make: MakeHarness) -> None:
     bridge = make(dead_letters=DeadLetterSettings(keep_per_second=1))
-    route = bridge.pipeline.catalog.routes["Signal.Only"]
+    route = bridge.pipeline.catalog.fanouts["Signal.Only"]
     told: list[bool] = []
     for _ in range(20):
         bridge.pipeline.transport.deliver_all([(route, "x")], None, "t", 0, 1, told.append)
@@ -593,7 +593,7 @@ async def test_a_topic_goes_on_after_a_message_that_became_a_dead_letter(bridge:
 async def test_a_message_that_meets_a_fault_does_not_keep_its_topic_waiting(
     bridge: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(route: Route, value: Value) -> bytes:
+    def fail(route: Fanout, value: Value) -> bytes:
         if value != "1":
             raise RuntimeError("a bug")
         return encode(route, value)
@@ -620,7 +620,7 @@ async def test_a_thousand_held_messages_of_one_trace_follow_at_qos_0(make: MakeH
     (first,) = ordered.connection.take()
     for number in range(1000):
         ordered.pipeline.transport.deliver_all(
-            [(ordered.pipeline.catalog.routes["Templated"], str(number))], None, "u1", 100 + number, 1
+            [(ordered.pipeline.catalog.fanouts["Templated"], str(number))], None, "u1", 100 + number, 1
         )
     first.answer(0)
     assert [orjson.loads(each.payload)["v"] for each in ordered.connection.sent] == [str(n) for n in range(1000)]
@@ -632,7 +632,7 @@ async def test_a_resent_dead_letter_does_not_end_the_turn_of_its_trace(ordered: 
     ordered.envelope("7", "1", 1, "u1")
     ordered.envelope("ENG", "RUN", True, "u1")
     first, *_ = ordered.connection.take()
-    letter = Undelivered(Reason.REFUSED, "", "u1", "VM-A", "Plain", "devices/vm-a/ingress", 1, False, b"old", 3)
+    letter = DeadLetter(Reason.REFUSED, "", "u1", "VM-A", "Plain", "devices/vm-a/ingress", 1, False, b"old", 3)
     ordered.pipeline.transport.resend(letter, 7, lambda _: None)
     (resent,) = ordered.connection.take()
     resent.answer(0)

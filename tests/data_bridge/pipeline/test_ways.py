@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_bridge.catalog.loader import load
-from data_bridge.dead_letters.letter import Origin, OriginKind, Undelivered
+from data_bridge.dead_letters.letter import DeadLetter, Origin, OriginKind
 from data_bridge.logs import LimitedLog
 from data_bridge.pipeline.explain import Delivery, Skipped, explain
 from data_bridge.pipeline.pipeline import Pipeline
@@ -57,7 +57,7 @@ class Bridge:
             data_directory=folder,
         )
         self.connection = ScriptedConnection()
-        self.letters: list[Undelivered] = []
+        self.letters: list[DeadLetter] = []
         self.pipeline = Pipeline(
             self.connection,
             self.settings,
@@ -68,7 +68,7 @@ class Bridge:
         self.pipeline.start()
         self.delivery = 0
 
-    def _store(self, letter: Undelivered, on_stored: Callable[[], None]) -> None:
+    def _store(self, letter: DeadLetter, on_stored: Callable[[], None]) -> None:
         self.letters.append(letter)
         on_stored()
 
@@ -137,7 +137,7 @@ async def test_a_message_takes_all_of_its_ways(make: Make) -> None:
 # ---------------------------------------------------------------- letters
 
 
-def rules(bridge: Bridge, letter: Undelivered) -> list[tuple[str, str | None]] | str:
+def rules(bridge: Bridge, letter: DeadLetter) -> list[tuple[str, str | None]] | str:
     """Return filters and paths of the rules by which a letter goes on."""
     way = bridge.pipeline.ways.of_letter(letter)
     return [(rule.topic_filter, rule.rule.path) for rule in way.rules] if isinstance(way, TopicWay) else "envelope"
@@ -158,10 +158,10 @@ async def test_a_letter_remembers_the_rules_that_it_came_to(make: Make) -> None:
     assert rules(bridge, of_topic) == [("iot/+", "payload.EXTRA"), ("iot/+", "payload.VALUE")]
 
 
-LETTER = Undelivered(Reason.CAST_FAILED, "", "", "", "", "a/b", 1, False, b"{}", 0)
+LETTER = DeadLetter(Reason.CAST_FAILED, "", "", "", "", "a/b", 1, False, b"{}", 0)
 
 
-def of(letter: Undelivered, kind: OriginKind, *filters: str, path: str | None = None) -> Undelivered:
+def of(letter: DeadLetter, kind: OriginKind, *filters: str, path: str | None = None) -> DeadLetter:
     return replace(letter, origin=Origin(kind, filters, path))
 
 

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from data_bridge.damaged_files import DamagedFiles
-from data_bridge.dead_letters.letter import Undelivered
+from data_bridge.dead_letters.letter import DeadLetter
 from data_bridge.dead_letters.store import DeadLetterStore
 from data_bridge.dead_letters.writer import DeadLetterWriter
 from data_bridge.logs import get_logger
@@ -32,7 +32,7 @@ class Commanded:
     def __init__(self, folder: Path) -> None:
         self.carried = Carried(folder, MAPPINGS, DEVICES)
         store = DeadLetterStore(folder / "letters.sqlite", 100, 1024 * 1024)
-        store.add([Undelivered(Reason.REFUSED, "0x97", "u9", "VM-A", "X", "devices/vm-a/ingress", 1, False, b"old", 3)])
+        store.add([DeadLetter(Reason.REFUSED, "0x97", "u9", "VM-A", "X", "devices/vm-a/ingress", 1, False, b"old", 3)])
         self.letters = DeadLetterWriter(store, get_logger("test"), DamagedFiles(not_damaged))
         self._commands = Commands(
             CommandContext(Settings(), self.carried.pipeline, self.letters, self._reload, self._metrics)

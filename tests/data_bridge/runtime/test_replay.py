@@ -12,8 +12,8 @@ import pytest
 
 from data_bridge.catalog.loader import load
 from data_bridge.damaged_files import DamagedFiles
-from data_bridge.dead_letters.letter import Undelivered
-from data_bridge.dead_letters.store import DeadLetter, DeadLetterStore
+from data_bridge.dead_letters.letter import DeadLetter
+from data_bridge.dead_letters.store import DeadLetterStore, StoredDeadLetter
 from data_bridge.dead_letters.writer import DeadLetterWriter
 from data_bridge.logs import LimitedLog, get_logger
 from data_bridge.pipeline.pipeline import Pipeline
@@ -40,11 +40,11 @@ def envelope(value: object, trace: str | None = "u1") -> bytes:
     return orjson.dumps({"header": header, "payload": {"Equip.Tag": "7", "Message.ID": "1", "VALUE": value}})
 
 
-def unusable(payload: bytes, topic: str = "iot/ingress", trace: str = "u1", cut: int = 0) -> Undelivered:
-    return Undelivered(Reason.CAST_FAILED, "earlier", trace, "", "", topic, 1, False, payload, 0, cut)
+def unusable(payload: bytes, topic: str = "iot/ingress", trace: str = "u1", cut: int = 0) -> DeadLetter:
+    return DeadLetter(Reason.CAST_FAILED, "earlier", trace, "", "", topic, 1, False, payload, 0, cut)
 
 
-DELIVERY = Undelivered(Reason.REFUSED, "0x97", "u9", "VM-A", "X", "devices/vm-a/ingress", 1, False, b"old", 3)
+DELIVERY = DeadLetter(Reason.REFUSED, "0x97", "u9", "VM-A", "X", "devices/vm-a/ingress", 1, False, b"old", 3)
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Letters:
     writer: DeadLetterWriter
     replayer: Replay
 
-    async def replay(self, *letters: Undelivered) -> dict[str, int]:
+    async def replay(self, *letters: DeadLetter) -> dict[str, int]:
         self.store.add(letters)
         return await self.again()
 
@@ -66,7 +66,7 @@ class Letters:
         return {name: count for name, count in counts.items() if count}
 
     @property
-    def left(self) -> list[DeadLetter]:
+    def left(self) -> list[StoredDeadLetter]:
         return self.store.find_all()
 
 

@@ -17,45 +17,45 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_what_a_killed_run_subscribed_is_left_for_the_next(path: Path) -> None:
-    SessionFilters(path).want(["iot/ingress", "old/#"])
+    SessionFilters(path).set_wanted(["iot/ingress", "old/#"])
     filters = SessionFilters(path)
-    filters.want(["iot/ingress"])
-    assert filters.left == {"old/#"}
+    filters.set_wanted(["iot/ingress"])
+    assert filters.stale == {"old/#"}
     # It is killed too, before it could tell the broker.
     filters = SessionFilters(path)
-    filters.want(["iot/ingress"])
-    assert filters.left == {"old/#"}
+    filters.set_wanted(["iot/ingress"])
+    assert filters.stale == {"old/#"}
 
 
 def test_what_the_broker_was_told_to_end_is_left_no_longer(path: Path) -> None:
     filters = SessionFilters(path)
-    filters.want(["a", "b"])
-    filters.want(["b"])
-    assert filters.left == {"a"}
-    filters.end_left()
-    assert filters.left == set()
-    assert SessionFilters(path).left == {"b"}
+    filters.set_wanted(["a", "b"])
+    filters.set_wanted(["b"])
+    assert filters.stale == {"a"}
+    filters.end_stale()
+    assert filters.stale == set()
+    assert SessionFilters(path).stale == {"b"}
 
 
 def test_what_is_wanted_again_is_not_left(path: Path) -> None:
     filters = SessionFilters(path)
-    filters.want(["a"])
-    filters.want(["b"])
-    filters.want(["a", "b"])
-    assert filters.left == set()
+    filters.set_wanted(["a"])
+    filters.set_wanted(["b"])
+    filters.set_wanted(["a", "b"])
+    assert filters.stale == set()
 
 
 def test_a_file_that_cannot_be_written_takes_nothing_from_this_run(path: Path) -> None:
     filters = SessionFilters(path)
-    filters.want(["a"])
+    filters.set_wanted(["a"])
     path.unlink()
     path.mkdir()
     with pytest.raises(IsADirectoryError):
-        filters.want(["b"])
-    assert filters.left == {"a"}
+        filters.set_wanted(["b"])
+    assert filters.stale == {"a"}
     path.rmdir()
-    filters.want(["b"])
-    assert SessionFilters(path).left == {"a", "b"}
+    filters.set_wanted(["b"])
+    assert SessionFilters(path).stale == {"a", "b"}
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"5", b"[5]"])

@@ -32,9 +32,9 @@ class RetainedStates:
         """Take no more; what comes now is what we said ourselves."""
         self._listening = False
 
-    def _receive(self, topic: str, payload: bytes, delivery: int) -> None:
-        if delivery:
-            self._connection.acknowledge(delivery)
+    def _receive(self, topic: str, payload: bytes, ack_token: int) -> None:
+        if ack_token:
+            self._connection.acknowledge(ack_token)
         if not self._listening or not payload:
             return
         device = topic.removeprefix(self._prefix)

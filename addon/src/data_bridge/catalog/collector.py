@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def collector_held() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """Make many objects that will stay, without the collector.
 
     It would walk them again and again while they are made, half of the whole time, and once more after, which stops

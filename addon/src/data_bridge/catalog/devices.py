@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from data_bridge.catalog.files import CatalogFiles, warn_of_unknown_keys
 from data_bridge.catalog.findings import Findings
-from data_bridge.catalog.model import CatalogObject, Device, MqttRoute, SignalRRoute
+from data_bridge.catalog.model import CatalogObject, Device, MqttAddress, SignalRAddress
 from data_bridge.catalog.payload_templates import broken_json
 from data_bridge.catalog.schema import DeviceEntry, MqttEgress
 
@@ -38,13 +38,13 @@ def _device(identifier: str, given: DeviceEntry | None, files: CatalogFiles, fin
     warn_of_unknown_keys(findings, files.devices, place, entry)
     signalr = _signalr(identifier, entry, files, findings)
     if entry.mqtt is not None:
-        mqtt: MqttRoute | None = _mqtt(identifier, entry.mqtt, files, findings)
+        mqtt: MqttAddress | None = _mqtt(identifier, entry.mqtt, files, findings)
     else:
-        mqtt = MqttRoute(files.egress_topic, files.egress_qos) if signalr is None else None
+        mqtt = MqttAddress(files.egress_topic, files.egress_qos) if signalr is None else None
     return Device(identifier, entry.name or identifier, mqtt, signalr)
 
 
-def _signalr(identifier: str, entry: DeviceEntry, files: CatalogFiles, findings: Findings) -> SignalRRoute | None:
+def _signalr(identifier: str, entry: DeviceEntry, files: CatalogFiles, findings: Findings) -> SignalRAddress | None:
     if entry.signalr is None:
         return None
     place = ("devices", identifier, "signalr")
@@ -56,16 +56,16 @@ def _signalr(identifier: str, entry: DeviceEntry, files: CatalogFiles, findings:
     )
     findings.warn(files.devices, place, text)
     # The group is the device id with its case kept, as hubs in the field compare it.
-    return SignalRRoute(entry.signalr.group or identifier, entry.signalr.target)
+    return SignalRAddress(entry.signalr.group or identifier, entry.signalr.target)
 
 
-def _mqtt(identifier: str, given: MqttEgress, files: CatalogFiles, findings: Findings) -> MqttRoute:
+def _mqtt(identifier: str, given: MqttEgress, files: CatalogFiles, findings: Findings) -> MqttAddress:
     place = ("devices", identifier, "mqtt")
     warn_of_unknown_keys(findings, files.devices, place, given)
     if given.payload is not None and (broken := broken_json(given.payload)) is not None:
         text = f"begins like JSON and is none ({broken}): {{value}} is sent as plain text"
         findings.warn(files.devices, (*place, "payload"), text)
-    return MqttRoute(
+    return MqttAddress(
         topic=given.topic if given.topic is not None else files.egress_topic,
         qos=given.qos if "qos" in given.model_fields_set else files.egress_qos,
         retain=given.retain,

@@ -1,6 +1,6 @@
 """From what mappings.yaml and devices.yaml say each to what they mean together, or where and why they cannot."""
 
-from data_bridge.catalog.collector import collector_held
+from data_bridge.catalog.collector import collector_paused
 from data_bridge.catalog.devices import read_devices
 from data_bridge.catalog.files import CatalogFiles, CatalogSource, CatalogTexts, read_texts
 from data_bridge.catalog.loop_check import LoopCheck
@@ -15,7 +15,7 @@ def load(files: CatalogFiles, texts: CatalogTexts | None = None) -> Catalog:
     Raises:
         CatalogError: with file, line and reason, and all other errors in `more`; nothing of a refused catalog is used.
     """
-    with collector_held():
+    with collector_paused():
         return _load(CatalogSource(files, read_texts(files) if texts is None else texts))
 
 

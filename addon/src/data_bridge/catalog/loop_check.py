@@ -6,7 +6,7 @@ from pathlib import Path
 from communicator.topics import TopicTrie, check_topic, overlaps, unshared
 from data_bridge.catalog.files import CatalogFiles
 from data_bridge.catalog.findings import Findings, Location
-from data_bridge.catalog.model import CatalogObject, Device, MqttRoute
+from data_bridge.catalog.model import CatalogObject, Device, MqttAddress
 from data_bridge.own_topics import NAMESPACE, OwnTopics
 
 
@@ -34,18 +34,18 @@ class LoopCheck:
         """Check where each object goes."""
         for each in objects.values():
             for identifier in each.devices:
-                route = devices[identifier].mqtt
-                if route is not None:
-                    self._check(each.name, identifier, route)
+                address = devices[identifier].mqtt
+                if address is not None:
+                    self._check(each.name, identifier, address)
 
-    def _check(self, name: str, identifier: str, route: MqttRoute) -> None:
+    def _check(self, name: str, identifier: str, address: MqttAddress) -> None:
         sender: tuple[Path, Location] = (
             (self._files.devices, ("devices", identifier, "mqtt", "topic"))
             if identifier in self._own
             else (self._files.settings.path, ("egress", "topic"))
         )
         try:
-            topic = route.topic_for(identifier, name)
+            topic = address.topic_for(identifier, name)
             if topic in self._checked:
                 return
             check_topic(topic)

@@ -28,7 +28,7 @@ class CatalogObject:
 
 
 @dataclass(frozen=True, slots=True)
-class MqttRoute:
+class MqttAddress:
     """Where and how a device gets its values; `payload` is a template, None the standard `{"object","value"}`."""
 
     topic: str
@@ -47,7 +47,7 @@ class MqttRoute:
 
 
 @dataclass(frozen=True, slots=True)
-class SignalRRoute:
+class SignalRAddress:
     """Group and client event of a device on the SignalR hub."""
 
     group: str
@@ -60,8 +60,8 @@ class Device:
 
     id: str
     name: str
-    mqtt: MqttRoute | None
-    signalr: SignalRRoute | None = None
+    mqtt: MqttAddress | None
+    signalr: SignalRAddress | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ class CatalogStore:
         self._watch = FileWatch((files.mappings, files.devices)) if watch is None else watch
         self._in_use: Catalog | None = None
         self._shrunk: Stamp | None = None
-        self._settled: Stamp | None = None
+        self._stamp_in_use: Stamp | None = None
 
     def start(self) -> Loaded:
         """Return the catalog on disk or, where that is refused, the last good one.
@@ -116,7 +116,7 @@ class CatalogStore:
             return Loaded(load(self._files, texts), texts, stamp)
         except CatalogError as error:
             self.refusals[error.reason] += 1
-            self._settled = stamp
+            self._stamp_in_use = stamp
             raise
 
     def _rest_at_start(self, last_good: CatalogTexts) -> None:
@@ -139,13 +139,13 @@ class CatalogStore:
             return None
         return Shrinking(before[0], now[0], before[1], now[1])
 
-    def settle(self, loaded: Loaded) -> None:
+    def mark_in_use(self, loaded: Loaded) -> None:
         """Take note that a catalog is in use: it is not read again before it changes, and it is the last good one.
 
         Raises:
             OSError: its copy cannot be written, which is counted; all else is done.
         """
-        self._settled = loaded.stamp
+        self._stamp_in_use = loaded.stamp
         self._in_use = loaded.catalog
         if self._copy is None or loaded.refused is not None:
             return
@@ -157,7 +157,7 @@ class CatalogStore:
 
     def changed(self) -> bool:
         """Look, and tell whether the files rest and differ from the last catalog that was settled or refused."""
-        return self._watch.rested() and self._watch.look() != self._settled
+        return self._watch.rested() and self._watch.look() != self._stamp_in_use
 
     def _keep(self, copy: Path, texts: CatalogTexts) -> None:
         make_private_folder(copy.parent)

@@ -13,7 +13,7 @@ import orjson
 from data_bridge.cli.exit_codes import FINDING, OK
 from data_bridge.cli.output import complain
 from data_bridge.cli.replay_client import ask_to_replay, publish_again
-from data_bridge.dead_letters.store import DeadLetter, DeadLetterStore, open_to_read
+from data_bridge.dead_letters.store import DeadLetterStore, StoredDeadLetter, open_to_read
 from data_bridge.runtime.commands import describe_letter
 from data_bridge.runtime.health import read_health
 from data_bridge.settings import Settings
@@ -92,7 +92,7 @@ def replay_letters(settings: Settings, given: argparse.Namespace) -> int:
 
 
 def _replay_batch(
-    store: DeadLetterStore, settings: Settings, batch: list[DeadLetter], *, bridge_runs: bool
+    store: DeadLetterStore, settings: Settings, batch: list[StoredDeadLetter], *, bridge_runs: bool
 ) -> dict[str, int]:
     """Let the running bridge replay: it maps, orders and de-duplicates. Without one only deliveries can be sent."""
     if bridge_runs:
@@ -107,7 +107,7 @@ def _replay_batch(
     }
 
 
-def _all(store: DeadLetterStore) -> Iterator[list[DeadLetter]]:
+def _all(store: DeadLetterStore) -> Iterator[list[StoredDeadLetter]]:
     """Yield all letters, oldest first; each once, for those that stay are behind the last one."""
     after = 0
     while batch := store.find_all(_AT_ONCE, after):
@@ -115,10 +115,10 @@ def _all(store: DeadLetterStore) -> Iterator[list[DeadLetter]]:
         after = batch[-1].id
 
 
-def _chosen(store: DeadLetterStore, numbers: Sequence[int]) -> Iterator[list[DeadLetter]]:
+def _chosen(store: DeadLetterStore, numbers: Sequence[int]) -> Iterator[list[StoredDeadLetter]]:
     """Yield the letters of these numbers."""
     for some in batched(numbers, _AT_ONCE, strict=False):
-        found: list[DeadLetter] = []
+        found: list[StoredDeadLetter] = []
         for number in some:
             letter = store.get(number)
             if letter is not None:

@@ -9,7 +9,7 @@ import orjson
 
 from communicator.common.exception import ProtocolError, ProtocolTimeoutError
 from communicator.protocols.mqtt.mqtt_protocol import MQTTProtocol
-from data_bridge.dead_letters.store import DeadLetter
+from data_bridge.dead_letters.store import StoredDeadLetter
 from data_bridge.pipeline.connection import FAILURE
 from data_bridge.runtime.mqtt import connection_settings
 from data_bridge.settings import Settings
@@ -42,7 +42,7 @@ async def ask_to_replay(settings: Settings, numbers: Sequence[int]) -> dict[str,
     identifier = str(uuid4())
     answered: asyncio.Future[dict[str, object]] = asyncio.get_running_loop().create_future()
 
-    def note(_topic: str, payload: bytes, _delivery: int) -> None:
+    def note(_topic: str, payload: bytes, _ack_token: int) -> None:
         result = orjson.loads(payload)
         if result["id"] == identifier and not answered.done():
             answered.set_result(result)
@@ -63,7 +63,7 @@ async def ask_to_replay(settings: Settings, numbers: Sequence[int]) -> dict[str,
     return {str(outcome): int(count) for outcome, count in data.items()}
 
 
-async def publish_again(settings: Settings, deliveries: Sequence[DeadLetter]) -> list[int]:
+async def publish_again(settings: Settings, deliveries: Sequence[StoredDeadLetter]) -> list[int]:
     """Publish deliveries to their devices; return the numbers of those that the broker confirmed.
 
     Raises:

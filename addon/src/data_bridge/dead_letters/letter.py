@@ -29,7 +29,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Undelivered:
+class DeadLetter:
     """Something that could not be delivered or used, with all that is needed to try it again.
 
     A delivery has a `device`; an input that no rule could use has none, and `topic` is where it came from. With an
@@ -66,5 +66,5 @@ def letter_reason(word: str) -> Reason:
         raise ValueError(f"there is no reason {word[:80]!r}{did_you_mean(word, Reason)}; there are {known}") from None
 
 
-type DeadLetterSink = Callable[[Undelivered, Callable[[], None]], None]
+type DeadLetterSink = Callable[[DeadLetter, Callable[[], None]], None]
 """sink(letter, on_stored): `on_stored` follows when the letter is safe on disk"""

@@ -4,13 +4,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from data_bridge.dead_letters.letter import DeadLetterSink, Undelivered
+from data_bridge.dead_letters.letter import DeadLetter, DeadLetterSink
 from data_bridge.reasons import Reason
 
 _MOST_BYTES_WAITING = 32 * 1024 * 1024
 
 
-class KeepBudget:
+class RateLimiter:
     """Of each reason so many letters a second, of all together so many bytes a second; the others are counted.
 
     So that a flood of one reason hides no other, and a flood of inputs no delivery, each of those has its own.
@@ -33,16 +33,16 @@ class KeepBudget:
         self._bytes_in_second = 0
         self._bytes_waiting = 0
 
-    def admits(self, reason: Reason, size: int, delivery: int) -> bool:
+    def admits(self, reason: Reason, size: int, ack_token: int) -> bool:
         """Tell whether there is room for a letter of `size` bytes, and take it; `delivery` is 0 at QoS 0."""
-        if self._has_room(reason, size, delivery):
+        if self._has_room(reason, size, ack_token):
             self._in_second[reason] += 1
             self._bytes_in_second += size
             return True
         self.not_kept += 1
         return False
 
-    def keep(self, letter: Undelivered, on_stored: Callable[[], None]) -> None:
+    def store(self, letter: DeadLetter, on_stored: Callable[[], None]) -> None:
         """Store a letter that was admitted."""
         size = len(letter.payload)
         self._bytes_waiting += size
@@ -53,9 +53,9 @@ class KeepBudget:
 
         self._dead_letter(letter, stored)
 
-    def _has_room(self, reason: Reason, size: int, delivery: int) -> bool:
+    def _has_room(self, reason: Reason, size: int, ack_token: int) -> bool:
         # A broker that waits for our answer stops by itself; at QoS 0 nobody does while the disk refuses.
-        if not delivery and self._bytes_waiting + size > _MOST_BYTES_WAITING:
+        if not ack_token and self._bytes_waiting + size > _MOST_BYTES_WAITING:
             return False
         now = self._clock()
         if now - self._second >= 1:

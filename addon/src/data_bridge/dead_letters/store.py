@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 
 from data_bridge.damaged_files import DamagedFileError, DamagedFiles, check_file, reason_of, unreadable
-from data_bridge.dead_letters.letter import Origin, OriginKind, Undelivered
+from data_bridge.dead_letters.letter import DeadLetter, Origin, OriginKind
 from data_bridge.files import make_private, make_private_folder, private
 from data_bridge.reasons import Reason
 
@@ -61,12 +61,12 @@ class DeadLetterStoreGoneError(DeadLetterStoreError):
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
+class StoredDeadLetter:
     """A stored letter: its number, when it was stored (Unix seconds), and what it is."""
 
     id: int
     stored: float
-    letter: Undelivered
+    letter: DeadLetter
 
     @property
     def is_input(self) -> bool:
@@ -80,7 +80,7 @@ class DeadLetterReader:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
 
-    def find_all(self, limit: int = 100, after: int = 0, reason: str | None = None) -> list[DeadLetter]:
+    def find_all(self, limit: int = 100, after: int = 0, reason: str | None = None) -> list[StoredDeadLetter]:
         """Return letters by number, oldest first, those with a number above `after`."""
         rows = self._database.execute(
             f"SELECT id, stored, {_COLUMNS} FROM dead_letters"  # noqa: S608 -- fixed names
@@ -89,7 +89,7 @@ class DeadLetterReader:
         )
         return [_letter(row) for row in rows]
 
-    def get(self, number: int) -> DeadLetter | None:
+    def get(self, number: int) -> StoredDeadLetter | None:
         """Return one letter."""
         row = self._database.execute(
             f"SELECT id, stored, {_COLUMNS} FROM dead_letters WHERE id = ?",  # noqa: S608 -- fixed names
@@ -97,7 +97,7 @@ class DeadLetterReader:
         ).fetchone()
         return _letter(row) if row else None
 
-    def find(self, trace_id: str, limit: int = 100) -> list[DeadLetter]:
+    def find(self, trace_id: str, limit: int = 100) -> list[StoredDeadLetter]:
         """Return the letters of one trace."""
         rows = self._database.execute(
             f"SELECT id, stored, {_COLUMNS} FROM dead_letters WHERE trace_id = ? ORDER BY id LIMIT ?",  # noqa: S608 -- fixed names
@@ -224,7 +224,7 @@ class DeadLetterStore(DeadLetterReader):
         self._database.execute("BEGIN IMMEDIATE")
         self._database.execute("ROLLBACK")
 
-    def add(self, letters: Iterable[Undelivered]) -> int:
+    def add(self, letters: Iterable[DeadLetter]) -> int:
         """Store letters in one transaction; return how many others had to go for it.
 
         Raises:
@@ -379,9 +379,9 @@ def _keep_private(path: Path) -> None:
 type _Row = tuple[int, float, str, str, str, str, str, str, int, int, bytes, int, int, str]
 
 
-def _letter(row: _Row) -> DeadLetter:
+def _letter(row: _Row) -> StoredDeadLetter:
     number, stored, reason, detail, trace_id, device, name, topic, qos, retain, payload, attempts, cut, origin = row
-    letter = Undelivered(
+    letter = DeadLetter(
         Reason(reason),
         detail,
         trace_id,
@@ -395,7 +395,7 @@ def _letter(row: _Row) -> DeadLetter:
         cut,
         origin=_decode_origin(origin),
     )
-    return DeadLetter(number, stored, letter)
+    return StoredDeadLetter(number, stored, letter)
 
 
 def _encode_origin(origin: Origin) -> str:

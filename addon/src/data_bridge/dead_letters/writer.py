@@ -10,7 +10,7 @@ from functools import partial
 from structlog.stdlib import BoundLogger
 
 from data_bridge.damaged_files import DamagedFileError, DamagedFiles
-from data_bridge.dead_letters.letter import Undelivered
+from data_bridge.dead_letters.letter import DeadLetter
 from data_bridge.dead_letters.store import DeadLetterStore, DeadLetterStoreError, DeadLetterStoreGoneError, is_damage
 
 # Letters and bytes of one transaction: its journal lies beside the database until the next.
@@ -19,7 +19,7 @@ _BATCH_BYTES = 8 * 1024 * 1024
 _RETRY_SECONDS = 1.0
 
 
-type _Change = Undelivered | int
+type _Change = DeadLetter | int
 """A letter to store, or the number of one to remove."""
 
 
@@ -47,7 +47,7 @@ class DeadLetterWriter:
         """Return how many letters are not stored yet."""
         return len(self._queue) + self._being_stored
 
-    def add(self, letter: Undelivered, on_stored: Callable[[], None]) -> None:
+    def add(self, letter: DeadLetter, on_stored: Callable[[], None]) -> None:
         """Store a letter soon."""
         self._change(letter, on_stored)
 
@@ -100,7 +100,7 @@ class DeadLetterWriter:
     async def _write(self) -> None:
         while self._queue:
             batch = self._take_batch()
-            letters = [change for change, _ in batch if isinstance(change, Undelivered)]
+            letters = [change for change, _ in batch if isinstance(change, DeadLetter)]
             numbers = [change for change, _ in batch if isinstance(change, int)]
             self._being_stored = len(letters)
             dropped = 0
@@ -129,7 +129,7 @@ class DeadLetterWriter:
             for _, on_done in batch:
                 on_done()
 
-    async def _add(self, letters: list[Undelivered]) -> int:
+    async def _add(self, letters: list[DeadLetter]) -> int:
         return await self._run(lambda store: store.add(letters))
 
     async def _remove(self, numbers: list[int]) -> None:
@@ -142,7 +142,7 @@ class DeadLetterWriter:
         size = 0
         while self._queue and len(batch) < _BATCH and type(self._queue[0][0]) is kind:
             change = self._queue[0][0]
-            size += len(change.payload) if isinstance(change, Undelivered) else 0
+            size += len(change.payload) if isinstance(change, DeadLetter) else 0
             if batch and size > _BATCH_BYTES:
                 break
             batch.append(self._queue.popleft())

@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 type MessageHandler = Callable[[str, bytes, int], None]
-"""handler(topic, payload, delivery): delivery is 0 at QoS 0, else the token to acknowledge."""
+"""handler(topic, payload, ack_token): ack_token is 0 at QoS 0."""
 
 
 class Connection(Protocol):
@@ -33,16 +33,16 @@ class Connection(Protocol):
     def unsubscribe(self, topic: str) -> bool:
         """End a subscription with all its handlers."""
 
-    def acknowledge(self, delivery: int) -> None:
+    def acknowledge(self, ack_token: int, /) -> None:
         """Tell the broker that a message is done with."""
 
-    def transmission(self, delivery: int) -> tuple[int, bool]:
+    def transmission(self, ack_token: int, /) -> tuple[int, bool]:
         """Return the packet identifier of the message being handled, and whether the broker sent it before (DUP)."""
 
     def is_retained(self) -> bool:
         """Tell whether the message being handled is one that the broker has kept."""
 
-    def acknowledge_all(self, deliveries: Iterable[int]) -> None:
+    def acknowledge_all(self, ack_tokens: Iterable[int], /) -> None:
         """Do so for many at once; none of them is 0."""
 
     def before_write(self, action: Callable[[], None]) -> None:

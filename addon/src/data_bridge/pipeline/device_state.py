@@ -9,11 +9,11 @@ from data_bridge.catalog.model import Catalog
 class DeviceState:
     """A device's latest values, waiting to be announced, and the types of the objects whose values it `holds`."""
 
-    __slots__ = ("changed_ns", "device", "dirty", "holds", "values")
+    __slots__ = ("changed_ns", "device", "dirty", "object_types", "values")
 
-    def __init__(self, device: str, holds: Mapping[str, ValueType]) -> None:
+    def __init__(self, device: str, object_types: Mapping[str, ValueType]) -> None:
         self.device = device
-        self.holds = holds
+        self.object_types = object_types
         self.values: dict[str, Value] = {}
         self.dirty = False
         self.changed_ns = 0
@@ -22,7 +22,7 @@ class DeviceState:
         """Take the earlier values that belong here and are not known better; False when one does not belong."""
         belong = True
         for name, value in earlier.items():
-            value_type = self.holds.get(name)
+            value_type = self.object_types.get(name)
             if value_type is not None and is_of(value, value_type):
                 self.values.setdefault(name, value)
             else:
@@ -38,13 +38,13 @@ def device_states(
     Where it does not, the state is a new one without values, so that a message which was mapped by the earlier catalog
     writes to nobody's.
     """
-    holds: dict[str, dict[str, ValueType]] = {}
+    object_types: dict[str, dict[str, ValueType]] = {}
     for each in catalog.objects.values():
         if each.name in announced:
             for device in each.devices:
-                holds.setdefault(device, {})[each.name] = each.value_type
+                object_types.setdefault(device, {})[each.name] = each.value_type
     states: dict[str, DeviceState] = {}
-    for device, given in holds.items():
+    for device, given in object_types.items():
         known = earlier.get(device)
-        states[device] = known if known is not None and known.holds == given else DeviceState(device, given)
+        states[device] = known if known is not None and known.object_types == given else DeviceState(device, given)
     return states

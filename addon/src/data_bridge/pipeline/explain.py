@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from data_bridge.catalog.casts import Raw, Value
 from data_bridge.catalog.readers import NoJson
-from data_bridge.pipeline.resolver import Route, encode
+from data_bridge.pipeline.resolver import Fanout, encode
 from data_bridge.pipeline.ways import Found, Layer, Refusal, Way, size_refusal
 from data_bridge.reasons import Reason
 
@@ -82,7 +82,7 @@ def _follow(way: Way, topic: str, payload: bytes) -> list[Step]:
     mapped = way.map(opened, payload)
     for found in mapped.found:
         steps.append(_mapped(found))
-        steps += _resolved(found.route, found.value, opened.trace_id)
+        steps += _resolved(found.fanout, found.value, opened.trace_id)
     for missed in mapped.missed:
         if missed.found is not None:
             steps.append(_mapped(missed.found))
@@ -91,20 +91,20 @@ def _follow(way: Way, topic: str, payload: bytes) -> list[Step]:
 
 
 def _mapped(found: Found) -> MappedEvent:
-    return MappedEvent(found.route.object, found.value, found.rule.rule.value_type.value)
+    return MappedEvent(found.fanout.object, found.value, found.rule.rule.value_type.value)
 
 
 def _skipped(refusal: Refusal) -> Skipped:
     return Skipped(refusal.layer, refusal.reason, refusal.detail)
 
 
-def _resolved(route: Route, value: Value, trace_id: str) -> list[Step]:
-    steps: list[Step] = [ResolvedEvent(route.object, tuple(output.device for output in route.outputs))]
-    for output in route.outputs:
+def _resolved(fanout: Fanout, value: Value, trace_id: str) -> list[Step]:
+    steps: list[Step] = [ResolvedEvent(fanout.object, tuple(output.device for output in fanout.outputs))]
+    for output in fanout.outputs:
         if output.prepared is None:
             steps.append(Skipped(Layer.TRANSPORT, Reason.NO_TRANSPORT, f"{output.device} is reached over SignalR only"))
             continue
-        payload = encode(route, value) if output.template is None else output.template(value, trace_id)
+        payload = encode(fanout, value) if output.template is None else output.template(value, trace_id)
         steps.append(
             Delivery(output.device, "mqtt", output.topic, output.qos, output.retain, payload.decode(errors="replace"))
         )

@@ -68,32 +68,32 @@ class Input:
         return [self.receive_envelope if isinstance(way, EnvelopeWay) else self._topic_handler(way) for way in ways]
 
     def _topic_handler(self, way: TopicWay) -> MessageHandler:
-        def receive(topic: str, payload: bytes, delivery: int) -> None:
-            self.receive_topic(way, topic, payload, delivery)
+        def receive(topic: str, payload: bytes, ack_token: int) -> None:
+            self.receive_topic(way, topic, payload, ack_token)
 
-        def receive_unless_retained(topic: str, payload: bytes, delivery: int) -> None:
+        def receive_unless_retained(topic: str, payload: bytes, ack_token: int) -> None:
             taken = way_of_retained if self._is_retained() else way
             if taken is not None:
-                self.receive_topic(taken, topic, payload, delivery)
+                self.receive_topic(taken, topic, payload, ack_token)
             else:
                 self.received += 1
                 refusal = Refusal(Reason.RETAINED, f"the broker had kept it on {topic}", Layer.INPUT)
-                self._reject(refusal, Incoming(topic, payload, delivery, way.origin))
+                self._reject(refusal, Incoming(topic, payload, ack_token, way.origin))
 
         way_of_retained = way.of_retained()
         return receive if way_of_retained is way else receive_unless_retained
 
-    def receive_envelope(self, topic: str, payload: bytes, delivery: int) -> None:  # noqa: C901 -- a call costs more here
+    def receive_envelope(self, topic: str, payload: bytes, ack_token: int) -> None:  # noqa: C901 -- a call costs more here
         """Take an envelope: EnvelopeWay.open in fewer steps, and de-duplication."""
         started = perf_counter_ns()
         self.received += 1
         if len(payload) > self._maximum:
-            self._refuse(size_refusal(len(payload), self._maximum), topic, payload, delivery)
+            self._refuse(size_refusal(len(payload), self._maximum), topic, payload, ack_token)
             return
         try:
             message = loads(payload)
         except JSONDecodeError as error:
-            self._refuse(self._no_json(error, payload), topic, payload, delivery)
+            self._refuse(self._no_json(error, payload), topic, payload, ack_token)
             return
         try:
             trace_id = message["header"]["UUID"]
@@ -102,7 +102,7 @@ class Input:
             try:
                 trace_id, body = open_envelope(message)
             except Refusal as refusal:
-                self._refuse(refusal, topic, payload, delivery)
+                self._refuse(refusal, topic, payload, ack_token)
                 return
         if trace_id.__class__ is not str or not trace_id or len(trace_id) > LONGEST_TRACE_ID:
             trace_id = trace_of(trace_id)
@@ -110,56 +110,56 @@ class Input:
         seen = self._seen
         if identity in seen.current or identity in seen.previous:
             self._count_duplicate(trace_id, topic, seen.digest_of(identity), payload)
-            if delivery:
-                self._acknowledge(delivery)
+            if ack_token:
+                self._acknowledge(ack_token)
             return
-        pending = self._in_flight.get(identity)
-        if pending is not None:
+        earlier = self._in_flight.get(identity)
+        if earlier is not None:
             # The same message is on its way: this copy is answered when that one is safe.
-            self._count_duplicate(trace_id, topic, pending.digest, payload)
-            if delivery:
-                if pending.repeats is None:
-                    pending.repeats = []
-                pending.repeats.append(delivery)
+            self._count_duplicate(trace_id, topic, earlier.digest, payload)
+            if ack_token:
+                if earlier.duplicate_tokens is None:
+                    earlier.duplicate_tokens = []
+                earlier.duplicate_tokens.append(ack_token)
             return
         try:
-            self._map(body, identity, trace_id, topic, payload, delivery, started)
+            self._map(body, identity, trace_id, topic, payload, ack_token, started)
         except Exception as error:  # noqa: BLE001 -- nothing that a message contains may stop the bridge
             self._in_flight.pop(identity, None)
-            self._failed(error, topic, payload, delivery, self._mapping.envelope_origin)
+            self._failed(error, topic, payload, ack_token, self._mapping.envelope_origin)
 
-    def receive_topic(self, way: TopicWay, topic: str, payload: bytes, delivery: int) -> None:
+    def receive_topic(self, way: TopicWay, topic: str, payload: bytes, ack_token: int) -> None:
         """Take a message of topic rules."""
         started = perf_counter_ns()
         self.received += 1
         if not payload or len(payload) > self._maximum:
-            self._reject(size_refusal(len(payload), self._maximum), Incoming(topic, payload, delivery, way.origin))
+            self._reject(size_refusal(len(payload), self._maximum), Incoming(topic, payload, ack_token, way.origin))
             return
         key: Key | None = None
-        if delivery and self._redeliveries is not None:
-            identifier, marked = self._transmission(delivery)
+        if ack_token and self._redeliveries is not None:
+            identifier, marked = self._transmission(ack_token)
             key = key_of(identifier, topic, payload)
             if not marked:
                 self._redeliveries.forget(identifier)
-            elif self._is_redelivered(self._redeliveries, key, delivery):
+            elif self._is_redelivered(self._redeliveries, key, ack_token):
                 return
         try:
-            self._mapping.map_topic(way, topic, payload, delivery, started, key)
+            self._mapping.map_topic(way, topic, payload, ack_token, started, key)
         except Exception as error:  # noqa: BLE001 -- as above
-            self._failed(error, topic, payload, delivery, way.origin)
+            self._failed(error, topic, payload, ack_token, way.origin)
 
-    def _is_redelivered(self, redeliveries: Redeliveries, key: Key, delivery: int) -> bool:
+    def _is_redelivered(self, redeliveries: Redeliveries, key: Key, ack_token: int) -> bool:
         """Answer a message that was delivered before, or is on its way; False when it was not."""
-        pending = redeliveries.under_way.get(key)
-        if pending is None and not redeliveries.was_delivered(key):
+        earlier = redeliveries.in_flight.get(key)
+        if earlier is None and not redeliveries.was_delivered(key):
             return False
         self._count(Reason.DUPLICATE, "the broker sent a message again that was delivered or is on its way")
-        if pending is None:
-            self._acknowledge(delivery)
-        elif pending.repeats is None:
-            pending.repeats = [delivery]
+        if earlier is None:
+            self._acknowledge(ack_token)
+        elif earlier.duplicate_tokens is None:
+            earlier.duplicate_tokens = [ack_token]
         else:
-            pending.repeats.append(delivery)
+            earlier.duplicate_tokens.append(ack_token)
         return True
 
     def _map_without_identity(
@@ -169,12 +169,12 @@ class Input:
         trace_id: str,
         topic: str,
         payload: bytes,
-        delivery: int,
+        ack_token: int,
         started: int,
     ) -> None:
         """Map an envelope that no other is a copy of, not even while it is on its way."""
         del identity
-        self._mapping.map_envelope(body, None, trace_id, topic, payload, delivery, started)
+        self._mapping.map_envelope(body, None, trace_id, topic, payload, ack_token, started)
 
     def _count_duplicate(self, trace_id: str, topic: str, known: int | None, payload: bytes) -> None:
         """Count an envelope that is dropped; with other bytes than the first its trace id names more than a message.
@@ -192,9 +192,9 @@ class Input:
     def _no_json(self, error: JSONDecodeError, payload: bytes) -> Refusal:
         return Refusal(Reason.INVALID_JSON, str(error), Layer.INPUT) if payload else size_refusal(0, self._maximum)
 
-    def _refuse(self, refusal: Refusal, topic: str, payload: bytes, delivery: int) -> None:
-        self._reject(refusal, Incoming(topic, payload, delivery, self._mapping.envelope_origin))
+    def _refuse(self, refusal: Refusal, topic: str, payload: bytes, ack_token: int) -> None:
+        self._reject(refusal, Incoming(topic, payload, ack_token, self._mapping.envelope_origin))
 
-    def _failed(self, error: Exception, topic: str, payload: bytes, delivery: int, origin: Origin) -> None:
+    def _failed(self, error: Exception, topic: str, payload: bytes, ack_token: int, origin: Origin) -> None:
         refusal = Refusal(Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
-        self._reject(refusal, Incoming(topic, payload, delivery, origin))
+        self._reject(refusal, Incoming(topic, payload, ack_token, origin))

@@ -1,7 +1,7 @@
 """The mapping layer: from a parsed message to values, each handed to the transport with its route."""
 
 from data_bridge.catalog.casts import CastError
-from data_bridge.dead_letters.letter import Origin, OriginKind, Undelivered
+from data_bridge.dead_letters.letter import DeadLetter, Origin, OriginKind
 from data_bridge.pipeline.deduplication.redeliveries import Key
 from data_bridge.pipeline.rejections import Incoming, Note, Part, Reject
 from data_bridge.pipeline.transport import Transport
@@ -26,7 +26,7 @@ class Mapping:
     ) -> None:
         self._transport = transport
         self._deliver = transport.deliver
-        self._deliver_unanswered = transport.deliver_unanswered
+        self._deliver_qos0 = transport.deliver_qos0
         self._reject = reject
         self._note = note
         self._part = part
@@ -46,58 +46,58 @@ class Mapping:
         trace_id: str,
         topic: str,
         payload: bytes,
-        delivery: int,
+        ack_token: int,
         started: int,
     ) -> None:
         """Map the payload of an envelope, EnvelopeWay.map in fewer steps; what it is is found out by trying."""
         try:
             rule = self._rules[body["Equip.Tag"] + "\x1f" + body["Message.ID"]]  # envelope_key() without the call
             value = rule.cast(body["VALUE"])
-            route = rule.route
+            fanout = rule.fanout
         except (KeyError, TypeError, IndexError, CastError):
             mapped = self._map_slowly(body, trace_id, payload)
             if not mapped.found:
-                incoming = Incoming(topic, payload, delivery, self.envelope_origin, trace_id)
+                incoming = Incoming(topic, payload, ack_token, self.envelope_origin, trace_id)
                 self._reject(mapped.missed[0].refusal, incoming)
                 return
             (found,) = mapped.found
-            route, value = found.route, found.value
-        if route.targets and not self._ordered:
-            if route.answered:
-                self._deliver(route, value, identity, trace_id, delivery, started, hash(payload))
+            fanout, value = found.fanout, found.value
+        if fanout.targets and not self._ordered:
+            if fanout.qos1:
+                self._deliver(fanout, value, identity, trace_id, ack_token, started, hash(payload))
             else:
-                self._deliver_unanswered(route, value, identity, trace_id, delivery, started, hash(payload))
-        elif route.outputs:
-            self._transport.deliver_all([(route, value)], identity, trace_id, delivery, started, digest=hash(payload))
+                self._deliver_qos0(fanout, value, identity, trace_id, ack_token, started, hash(payload))
+        elif fanout.outputs:
+            self._transport.deliver_all([(fanout, value)], identity, trace_id, ack_token, started, digest=hash(payload))
         else:
             (missed,) = self._map_slowly(body, trace_id, payload).missed
-            self._reject(missed.refusal, Incoming(topic, payload, delivery, self.envelope_origin, trace_id))
+            self._reject(missed.refusal, Incoming(topic, payload, ack_token, self.envelope_origin, trace_id))
 
     def _map_slowly(self, body: object, trace_id: str, payload: bytes) -> MappedMessage:
         return self.ways.envelopes.map(Opened(trace_id, body), payload)  # type: ignore[arg-type]  # a part of JSON
 
     def map_topic(
-        self, way: TopicWay, topic: str, payload: bytes, delivery: int, started: int, key: Key | None
+        self, way: TopicWay, topic: str, payload: bytes, ack_token: int, started: int, key: Key | None
     ) -> None:
         """Map what topic rules find in a message; one that fails does not stop the others."""
         mapped = way.map(way.open(payload), payload)
         if not mapped.found:
-            self._reject(mapped.missed[0].refusal, Incoming(topic, payload, delivery, way.origin))
+            self._reject(mapped.missed[0].refusal, Incoming(topic, payload, ack_token, way.origin))
             for missed in mapped.missed[1:]:
                 self._note(missed.refusal)
             return
-        parts: list[Undelivered] = []
+        parts: list[DeadLetter] = []
         for missed in mapped.missed:
             if missed.rule is not None:
-                incoming = Incoming(topic, payload, delivery, way.part_origin(missed.rule))
+                incoming = Incoming(topic, payload, ack_token, way.part_origin(missed.rule))
                 letter = self._part(missed.refusal, incoming, missed.rule.object)
                 if letter is not None:
                     parts.append(letter)
         self._transport.deliver_all(
-            [(found.route, found.value) for found in mapped.found],
+            [(found.fanout, found.value) for found in mapped.found],
             None,
             "",
-            delivery,
+            ack_token,
             started,
             key=key,
             topic=topic if self._topics_ordered else None,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from data_bridge.catalog.announcement import Announcement, announce
 from data_bridge.catalog.casts import Raw
-from data_bridge.catalog.collector import collector_held
+from data_bridge.catalog.collector import collector_paused
 from data_bridge.catalog.model import Catalog
 from data_bridge.damaged_files import DamagedFiles
 from data_bridge.dead_letters.letter import DeadLetterSink
-from data_bridge.dead_letters.rate_limit import KeepBudget
+from data_bridge.dead_letters.rate_limit import RateLimiter
 from data_bridge.logs import LimitedLog
 from data_bridge.pipeline.connection import Connection, FilterMatch, MessageHandler
 from data_bridge.pipeline.deduplication.redeliveries import Redeliveries
@@ -19,7 +19,7 @@ from data_bridge.pipeline.deduplication.traces import Deduplication
 from data_bridge.pipeline.device_state import DeviceState, device_states
 from data_bridge.pipeline.input import Input, ReportReuse
 from data_bridge.pipeline.mapping import Mapping
-from data_bridge.pipeline.rejections import Skips
+from data_bridge.pipeline.rejections import Rejections
 from data_bridge.pipeline.resolver import CompiledCatalog, compile_catalog
 from data_bridge.pipeline.transport import Transport
 from data_bridge.pipeline.ways import Ways
@@ -65,16 +65,16 @@ class Pipeline:
             connection,
             self.deduplication,
             dead_letter,
-            KeepBudget(dead_letter, letters.keep_per_second, letters.keep_bytes_per_second),
+            RateLimiter(dead_letter, letters.keep_per_second, letters.keep_bytes_per_second),
             tries=settings.delivery.tries,
             backoff=settings.delivery.backoff,
             ordered=by_key,
             redeliveries=self.redeliveries,
         )
-        self.skips = Skips(
+        self.rejections = Rejections(
             connection.acknowledge,
             limited,
-            KeepBudget(dead_letter, letters.keep_per_second, letters.keep_bytes_per_second),
+            RateLimiter(dead_letter, letters.keep_per_second, letters.keep_bytes_per_second),
             reasons=frozenset(letters.keep),
             largest=letters.too_large_bytes,
         )
@@ -84,9 +84,9 @@ class Pipeline:
         self.mapping = Mapping(
             ready.ways,
             self.transport,
-            self.skips.reject,
-            self.skips.note,
-            self.skips.part,
+            self.rejections.reject,
+            self.rejections.note,
+            self.rejections.part,
             ordered=by_key,
             topics_ordered=settings.delivery.topic_order,
         )
@@ -95,8 +95,8 @@ class Pipeline:
             self.deduplication,
             self.transport,
             self.mapping,
-            self.skips.reject,
-            self.skips.count,
+            self.rejections.reject,
+            self.rejections.count,
             report_reuse,
             maximum_bytes=settings.ingress.maximum_bytes,
             redeliveries=self.redeliveries if given.enabled else None,
@@ -120,7 +120,7 @@ class Pipeline:
         Raises:
             ProtocolValidationError: a topic or a filter is impossible, which the loader refuses before.
         """
-        with collector_held():
+        with collector_paused():
             return self._prepare(catalog)
 
     def _prepare(self, catalog: Catalog) -> Ready:
@@ -183,12 +183,12 @@ class Pipeline:
 
     def skipped(self) -> dict[str, int]:
         """Return the counts of everything that was skipped, by reason."""
-        return {reason.value: count for reason, count in self.skips.counts.items()}
+        return {reason.value: count for reason, count in self.rejections.counts.items()}
 
 
 def _watched(watch: Callable[[str, bytes], None], handler: MessageHandler) -> MessageHandler:
-    def receive(topic: str, payload: bytes, delivery: int) -> None:
+    def receive(topic: str, payload: bytes, ack_token: int) -> None:
         watch(topic, payload)
-        handler(topic, payload, delivery)
+        handler(topic, payload, ack_token)
 
     return receive

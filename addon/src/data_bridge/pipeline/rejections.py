@@ -6,8 +6,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
-from data_bridge.dead_letters.letter import Origin, Undelivered
-from data_bridge.dead_letters.rate_limit import KeepBudget
+from data_bridge.dead_letters.letter import DeadLetter, Origin
+from data_bridge.dead_letters.rate_limit import RateLimiter
 from data_bridge.logs import LimitedLog
 from data_bridge.pipeline.ways import Refusal
 from data_bridge.reasons import QUIET, Reason
@@ -19,14 +19,14 @@ class Incoming:
 
     topic: str
     payload: bytes
-    delivery: int
+    ack_token: int
     origin: Origin
     trace_id: str = ""
 
-    def letter(self, refusal: Refusal, name: str, payload: bytes, cut: int = 0) -> Undelivered:
+    def letter(self, refusal: Refusal, name: str, payload: bytes, cut: int = 0) -> DeadLetter:
         """Return the letter of its part that is the object `name`, or of the whole."""
         reason, detail = refusal.reason, refusal.detail
-        return Undelivered(
+        return DeadLetter(
             reason, detail, self.trace_id, "", name, self.topic, 1, False, payload, 0, cut, origin=self.origin
         )
 
@@ -48,11 +48,11 @@ class Note(Protocol):
 class Part(Protocol):
     """What to do with an object's part of a message that cannot be used while the rest can, and is lost without it."""
 
-    def __call__(self, refusal: Refusal, incoming: Incoming, name: str) -> Undelivered | None:
+    def __call__(self, refusal: Refusal, incoming: Incoming, name: str) -> DeadLetter | None:
         """Count it, and return the letter to store for the object `name`, if there is one."""
 
 
-class Skips:
+class Rejections:
     """Counts what was skipped, answers the broker for it, and stores what has one of the `reasons`.
 
     `largest` is how many bytes of a message above the size limit are stored.
@@ -62,7 +62,7 @@ class Skips:
         self,
         acknowledge: Callable[[int], None],
         limited: LimitedLog,
-        budget: KeepBudget,
+        limiter: RateLimiter,
         *,
         reasons: AbstractSet[Reason],
         largest: int,
@@ -72,32 +72,32 @@ class Skips:
         self.kept = 0
         self._acknowledge = acknowledge
         self._limited = limited
-        self._budget = budget
+        self._limiter = limiter
         self._reasons = reasons
         self._largest = largest
 
     @property
     def not_kept(self) -> int:
         """Return how many were not stored, though their reason is one to keep: there were too many."""
-        return self._budget.not_kept
+        return self._limiter.not_kept
 
     def reject(self, refusal: Refusal, incoming: Incoming) -> None:
         """Skip a whole message. Where its reason is one to keep, it is acknowledged only when it is stored."""
         self.note(refusal)
         self.messages += 1
-        reason, payload, delivery = refusal.reason, incoming.payload, incoming.delivery
+        reason, payload, ack_token = refusal.reason, incoming.payload, incoming.ack_token
         if reason in self._reasons:
             if reason is Reason.TOO_LARGE:
                 payload = payload[: self._largest]
-            if self._budget.admits(reason, len(payload), delivery):
+            if self._limiter.admits(reason, len(payload), ack_token):
                 self.kept += 1
                 cut = len(incoming.payload) - len(payload)
                 letter = incoming.letter(refusal, "", payload, cut)
-                self._budget.keep(letter, lambda: self._answer(delivery))
+                self._limiter.store(letter, lambda: self._answer(ack_token))
                 return
-        self._answer(delivery)
+        self._answer(ack_token)
 
-    def part(self, refusal: Refusal, incoming: Incoming, name: str) -> Undelivered | None:
+    def part(self, refusal: Refusal, incoming: Incoming, name: str) -> DeadLetter | None:
         """Skip the part of a message that is the object `name`; return the letter to store for it, if there is one.
 
         A field that is missing is none: messages of several kinds may share a topic.
@@ -105,7 +105,7 @@ class Skips:
         self.note(refusal)
         if refusal.reason is Reason.MISSING_FIELD or refusal.reason not in self._reasons:
             return None
-        if not self._budget.admits(refusal.reason, len(incoming.payload), incoming.delivery):
+        if not self._limiter.admits(refusal.reason, len(incoming.payload), incoming.ack_token):
             return None
         self.kept += 1
         return incoming.letter(refusal, name, incoming.payload)
@@ -118,8 +118,8 @@ class Skips:
         """Count something that was skipped."""
         self.counts[reason] += 1
         if reason not in QUIET:
-            self._limited.happened(reason, detail)
+            self._limited.record(reason, detail)
 
-    def _answer(self, delivery: int) -> None:
-        if delivery:
-            self._acknowledge(delivery)
+    def _answer(self, ack_token: int) -> None:
+        if ack_token:
+            self._acknowledge(ack_token)

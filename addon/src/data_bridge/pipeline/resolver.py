@@ -37,7 +37,7 @@ type Target = tuple[PreparedPublish, DeviceState | None, Output]
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class Fanout:
     """An object's way to its devices. `head` is its payload up to the value.
 
     `targets` is what the hot path needs where all outputs get the same payload with the same QoS; else it is empty.
@@ -49,16 +49,16 @@ class Route:
     head: bytes
     outputs: tuple[Output, ...]
     targets: tuple[Target, ...]
-    answered: bool
+    qos1: bool
 
 
-def make_route(name: str, outputs: tuple[Output, ...]) -> Route:
+def make_fanout(name: str, outputs: tuple[Output, ...]) -> Fanout:
     """Return the way to these outputs."""
-    answered = all(each.qos for each in outputs)
-    alike = answered or not any(each.qos for each in outputs)
+    qos1 = all(each.qos for each in outputs)
+    alike = qos1 or not any(each.qos for each in outputs)
     alike = alike and all(each.prepared is not None and each.template is None for each in outputs)
     targets = tuple((each.prepared, each.state, each) for each in outputs if alike and each.prepared is not None)
-    return Route(name, encode_head(name), outputs, targets, answered)
+    return Fanout(name, encode_head(name), outputs, targets, qos1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class EnvelopeRule:
 
     rule: Rule
     cast: Cast
-    route: Route
+    fanout: Fanout
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class TopicRule:
     topic_filter: str
     read: Reader
     object: str
-    route: Route | None
+    fanout: Fanout | None
     unknown: str = ""
 
 
@@ -95,7 +95,7 @@ class CompiledCatalog:
 
     catalog: Catalog
     envelope_rules: dict[str, EnvelopeRule]
-    routes: dict[str, Route]
+    fanouts: dict[str, Fanout]
     filters: dict[str, int]  # the topic rules' filters with their QoS
     _rules: dict[str, list[tuple[Rule, _NameTemplate | None]]]
 
@@ -117,7 +117,7 @@ class CompiledCatalog:
         elif described.value_type is not rule.value_type:
             unknown = f"the device catalog knows {name} as {described.value_type}, and the rule makes {rule.value_type}"
         else:
-            return TopicRule(rule, match.topic_filter, rule.read, name, self.routes[name])
+            return TopicRule(rule, match.topic_filter, rule.read, name, self.fanouts[name])
         return TopicRule(rule, match.topic_filter, rule.read, name, None, unknown)
 
 
@@ -133,7 +133,7 @@ def encode_head(name: str) -> bytes:
 
 def compile_catalog(catalog: Catalog, prepare: Prepare, states: Mapping[str, DeviceState]) -> CompiledCatalog:
     """Return the catalog with all its topics encoded by `prepare`; values go to those of `states` that hold them."""
-    routes = _Resolver(catalog, prepare, states).routes()
+    fanouts = _Resolver(catalog, prepare, states).fanouts()
     envelope_rules: dict[str, EnvelopeRule] = {}
     filters: dict[str, int] = {}
     topic_rules: dict[str, list[tuple[Rule, _NameTemplate | None]]] = {}
@@ -145,8 +145,8 @@ def compile_catalog(catalog: Catalog, prepare: Prepare, states: Mapping[str, Dev
             filters[rule.topic] = max(rule.qos, filters.get(rule.topic, 0))
         elif rule.equip_tag is not None and rule.message_id is not None:
             key = envelope_key(rule.equip_tag, rule.message_id)
-            envelope_rules[key] = EnvelopeRule(rule, rule.cast, routes[rule.object])
-    return CompiledCatalog(catalog, envelope_rules, routes, filters, topic_rules)
+            envelope_rules[key] = EnvelopeRule(rule, rule.cast, fanouts[rule.object])
+    return CompiledCatalog(catalog, envelope_rules, fanouts, filters, topic_rules)
 
 
 class _Resolver:
@@ -158,23 +158,23 @@ class _Resolver:
         self._states = states
         self._prepared: dict[tuple[str, int, bool], PreparedPublish] = {}
         self._outputs: dict[tuple[str, str, bool], Output] = {}
-        self._ways: dict[tuple[int, ...], Route] = {}
+        self._ways: dict[tuple[int, ...], Fanout] = {}
 
-    def routes(self) -> dict[str, Route]:
-        return {each.name: self._route(each.name, each.devices) for each in self._catalog.objects.values()}
+    def fanouts(self) -> dict[str, Fanout]:
+        return {each.name: self._fanout(each.name, each.devices) for each in self._catalog.objects.values()}
 
-    def _route(self, name: str, devices: Iterable[str]) -> Route:
+    def _fanout(self, name: str, devices: Iterable[str]) -> Fanout:
         outputs = tuple(self._output(name, identifier) for identifier in devices)
         # Objects that go to the same devices share what leads there: it stays in the processor's caches.
         key = tuple(map(id, outputs))
         known = self._ways.get(key)
         if known is None:
-            known = self._ways[key] = make_route(name, outputs)
-        return Route(name, encode_head(name), known.outputs, known.targets, known.answered)
+            known = self._ways[key] = make_fanout(name, outputs)
+        return Fanout(name, encode_head(name), known.outputs, known.targets, known.qos1)
 
     def _output(self, name: str, identifier: str) -> Output:
         state = self._states.get(identifier)
-        if state is not None and name not in state.holds:
+        if state is not None and name not in state.object_types:
             state = None
         mqtt = self._catalog.devices[identifier].mqtt
         if mqtt is None:
@@ -194,6 +194,6 @@ class _Resolver:
         return output
 
 
-def encode(route: Route, value: Value) -> bytes:
+def encode(fanout: Fanout, value: Value) -> bytes:
     """Return the standard payload: `{"object":…,"value":…}`."""
-    return route.head + orjson.dumps(value) + b"}"
+    return fanout.head + orjson.dumps(value) + b"}"

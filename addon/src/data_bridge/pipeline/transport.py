@@ -7,18 +7,18 @@ from time import perf_counter_ns
 from orjson import dumps
 
 from data_bridge.catalog.casts import Value
-from data_bridge.dead_letters.letter import DeadLetterSink, Undelivered
-from data_bridge.dead_letters.rate_limit import KeepBudget
+from data_bridge.dead_letters.letter import DeadLetter, DeadLetterSink
+from data_bridge.dead_letters.rate_limit import RateLimiter
 from data_bridge.pipeline.connection import FAILURE, Connection, PreparedPublish
 from data_bridge.pipeline.deduplication.redeliveries import Key, Redeliveries
 from data_bridge.pipeline.deduplication.traces import Deduplication
 from data_bridge.pipeline.delivery.backpressure import Backpressure
-from data_bridge.pipeline.delivery.message import Mapped, Pending, Token
-from data_bridge.pipeline.delivery.ordering import Turns
-from data_bridge.pipeline.delivery.timers import Timers
+from data_bridge.pipeline.delivery.delayed_calls import DelayedCalls
+from data_bridge.pipeline.delivery.message import DeliveryAttempt, InFlightMessage, Mapped
+from data_bridge.pipeline.delivery.ordering import KeyedQueue
 from data_bridge.pipeline.device_state import DeviceState
 from data_bridge.pipeline.histogram import LatencyHistogram
-from data_bridge.pipeline.resolver import Output, Route, encode
+from data_bridge.pipeline.resolver import Fanout, Output, encode
 from data_bridge.reasons import Reason
 
 
@@ -33,7 +33,7 @@ class Transport:
         connection: Connection,
         deduplication: Deduplication,
         dead_letter: DeadLetterSink,
-        budget: KeepBudget,
+        limiter: RateLimiter,
         *,
         tries: int = 3,
         backoff: float = 0.2,
@@ -41,7 +41,7 @@ class Transport:
         redeliveries: Redeliveries | None = None,
     ) -> None:
         self.redeliveries = redeliveries or Redeliveries(1)
-        self.in_flight: dict[str, Pending] = {}
+        self.in_flight: dict[str, InFlightMessage] = {}
         self.histogram = LatencyHistogram()
         self.mapped = 0  # messages
         self.finished = 0  # messages
@@ -57,14 +57,14 @@ class Transport:
         self._seen = deduplication
         self._remember = deduplication.enabled
         self._dead_letter = dead_letter
-        self._budget = budget
+        self._limiter = limiter
         self._tries = tries
         self._backoff = backoff
         self._ordered = ordered
-        self._traces = Turns(self._send_held)
-        self._topics = Turns(self._send_held)
-        self._timers = Timers()
-        self._backpressure = Backpressure(connection, self._timers, self._submit_kept)
+        self._trace_queue = KeyedQueue(self._send_waiting)
+        self._topic_queue = KeyedQueue(self._send_waiting)
+        self._delayed_calls = DelayedCalls()
+        self._backpressure = Backpressure(connection, self._delayed_calls, self._submit_queued)
         self._writing = False
         self._answers: list[int] = []
         self._on_idle: asyncio.Event | None = None
@@ -72,20 +72,27 @@ class Transport:
     # ------------------------------------------------------------ sending
 
     def deliver(
-        self, route: Route, value: Value, identity: str | None, trace_id: str, delivery: int, started: int, digest: int
+        self,
+        fanout: Fanout,
+        value: Value,
+        identity: str | None,
+        trace_id: str,
+        ack_token: int,
+        started: int,
+        digest: int,
     ) -> None:
         """Send one value to all targets of a route that has some, with QoS 1; `digest` is that of the message."""
-        payload = route.head + dumps(value) + b"}"
-        targets = route.targets
-        name = route.object
-        pending = Pending(identity, trace_id, delivery, started, len(targets), digest)
+        payload = fanout.head + dumps(value) + b"}"
+        targets = fanout.targets
+        name = fanout.object
+        message = InFlightMessage(identity, trace_id, ack_token, started, len(targets), digest)
         self.mapped += 1
         if identity is not None:
-            self.in_flight[identity] = pending
+            self.in_flight[identity] = message
         for prepared, state, output in targets:
-            token = (pending, output, payload, name, 1)
-            if not self._publish(prepared, payload, self._acknowledged, token):
-                self._backpressure.add(token)
+            attempt = (message, output, payload, name, 1)
+            if not self._publish(prepared, payload, self._acknowledged, attempt):
+                self._backpressure.add(attempt)
             if state is not None:
                 state.values[name] = value
                 state.changed_ns = started
@@ -93,33 +100,40 @@ class Transport:
                     state.dirty = True
                     self.changed.append(state)
 
-    def deliver_unanswered(  # noqa: C901 -- a call costs more here
-        self, route: Route, value: Value, identity: str | None, trace_id: str, delivery: int, started: int, digest: int
+    def deliver_qos0(  # noqa: C901 -- a call costs more here
+        self,
+        fanout: Fanout,
+        value: Value,
+        identity: str | None,
+        trace_id: str,
+        ack_token: int,
+        started: int,
+        digest: int,
     ) -> None:
         """Do the same with QoS 0, where what was handed to the connection is as delivered as it can be."""
-        payload = route.head + dumps(value) + b"}"
-        name = route.object
-        untaken: list[Output] | None = None
+        payload = fanout.head + dumps(value) + b"}"
+        name = fanout.object
+        unsent: list[Output] | None = None
         self.mapped += 1
-        for prepared, state, output in route.targets:
+        for prepared, state, output in fanout.targets:
             if not self._publish(prepared, payload):
-                if untaken is None:
-                    untaken = []
-                untaken.append(output)
+                if unsent is None:
+                    unsent = []
+                unsent.append(output)
             if state is not None:
                 state.values[name] = value
                 state.changed_ns = started
                 if not state.dirty:
                     state.dirty = True
                     self.changed.append(state)
-        if untaken is not None:
-            pending = Pending(identity, trace_id, delivery, started, len(untaken), digest)
+        if unsent is not None:
+            message = InFlightMessage(identity, trace_id, ack_token, started, len(unsent), digest)
             if identity is not None:
-                self.in_flight[identity] = pending
-            for output in untaken:
-                token = (pending, output, payload, name, 1)
-                if not self._given_up(token):
-                    self._backpressure.add(token)
+                self.in_flight[identity] = message
+            for output in unsent:
+                attempt = (message, output, payload, name, 1)
+                if not self._given_up(attempt):
+                    self._backpressure.add(attempt)
             return
         self.finished += 1
         elapsed = perf_counter_ns() - started
@@ -130,20 +144,20 @@ class Transport:
             self._seen.unwritten.append(identity)
             if not self._writing:
                 self._write_soon()
-        if delivery:
-            self._acknowledge(delivery)
+        if ack_token:
+            self._acknowledge(ack_token)
 
     def deliver_all(
         self,
         mapped: Mapped,
         identity: str | None,
         trace_id: str,
-        delivery: int,
+        ack_token: int,
         started: int,
-        then: Callable[[bool], None] | None = None,
+        on_done: Callable[[bool], None] | None = None,
         key: Key | None = None,
         topic: str | None = None,
-        parts: Sequence[Undelivered] = (),
+        parts: Sequence[DeadLetter] = (),
         digest: int | None = None,
     ) -> None:
         """Send all values of one message, whatever their routes need; each route must have an output.
@@ -152,224 +166,224 @@ class Transport:
         before it of the same `topic`, if that is given. `parts` are letters of what the message held besides: it is
         done when they are stored too.
         """
-        remaining = sum(len(route.outputs) for route, _ in mapped) + len(parts)
-        pending = Pending(identity, trace_id, delivery, started, remaining, digest)
+        remaining = sum(len(fanout.outputs) for fanout, _ in mapped) + len(parts)
+        message = InFlightMessage(identity, trace_id, ack_token, started, remaining, digest)
         # First of all: a fault that it meets may cost this message, but not the turn of those behind it.
-        tokens = self._encode(pending, mapped)
-        if then is not None:
-            pending.asked_for = True
-            pending.call_back(then)
+        attempts = self._encode(message, mapped)
+        if on_done is not None:
+            message.requested = True
+            message.add_done_callback(on_done)
         if key is not None:
-            self._watch_for(key, pending)
+            self._watch_for(key, message)
         self.mapped += 1
         if identity is not None:
-            self.in_flight[identity] = pending
+            self.in_flight[identity] = message
         if trace_id:
-            now = not self._ordered or self._traces.take(trace_id, pending, tokens)
+            now = not self._ordered or self._trace_queue.acquire(trace_id, message, attempts)
         else:
-            now = topic is None or self._topics.take(topic, pending, tokens)
+            now = topic is None or self._topic_queue.acquire(topic, message, attempts)
         if now:
-            self._send(tokens)
+            self._send(attempts)
         else:
-            self._backpressure.hold(self._held)
+            self._backpressure.set_waiting(self._waiting)
         for part in parts:
-            self._dead_letter(part, lambda: self._delivered(pending))
+            self._dead_letter(part, lambda: self._delivered(message))
 
-    def _watch_for(self, key: Key, pending: Pending) -> None:
+    def _watch_for(self, key: Key, message: InFlightMessage) -> None:
         redeliveries = self.redeliveries
-        redeliveries.under_way[key] = pending
+        redeliveries.in_flight[key] = message
 
         def done(_: bool) -> None:
-            if redeliveries.under_way.get(key) is pending:
-                del redeliveries.under_way[key]
+            if redeliveries.in_flight.get(key) is message:
+                del redeliveries.in_flight[key]
             redeliveries.delivered(key)
 
-        pending.call_back(done)
+        message.add_done_callback(done)
 
-    def _encode(self, pending: Pending, mapped: Mapped) -> list[Token]:
-        tokens: list[Token] = []
-        for route, value in mapped:
-            plain = encode(route, value)
-            for output in route.outputs:
-                payload = plain if output.template is None else output.template(value, pending.trace_id)
+    def _encode(self, message: InFlightMessage, mapped: Mapped) -> list[DeliveryAttempt]:
+        attempts: list[DeliveryAttempt] = []
+        for fanout, value in mapped:
+            plain = encode(fanout, value)
+            for output in fanout.outputs:
+                payload = plain if output.template is None else output.template(value, message.trace_id)
                 state = output.state
                 if state is not None:
-                    state.values[route.object] = value
-                    state.changed_ns = pending.started
+                    state.values[fanout.object] = value
+                    state.changed_ns = message.started
                     if not state.dirty:
                         state.dirty = True
                         self.changed.append(state)
-                tokens.append((pending, output, payload, route.object, 1))
-        return tokens
+                attempts.append((message, output, payload, fanout.object, 1))
+        return attempts
 
-    def _send_held(self, tokens: list[Token]) -> None:
-        self._backpressure.hold(self._held)
-        self._send(tokens)
+    def _send_waiting(self, attempts: list[DeliveryAttempt]) -> None:
+        self._backpressure.set_waiting(self._waiting)
+        self._send(attempts)
 
-    def _send(self, tokens: list[Token]) -> None:
-        for token in tokens:
-            prepared = token[1].prepared
+    def _send(self, attempts: list[DeliveryAttempt]) -> None:
+        for attempt in attempts:
+            prepared = attempt[1].prepared
             if prepared is None:
-                self._never_goes(token, Reason.NO_TRANSPORT, "the device is reached over SignalR only")
-            elif not self._submit(prepared, token):
-                self._backpressure.add(token)
+                self._never_goes(attempt, Reason.NO_TRANSPORT, "the device is reached over SignalR only")
+            elif not self._submit(prepared, attempt):
+                self._backpressure.add(attempt)
 
-    def _submit(self, prepared: PreparedPublish, token: Token) -> bool:
+    def _submit(self, prepared: PreparedPublish, attempt: DeliveryAttempt) -> bool:
         """Hand one delivery to the connection; False when it does not take it now."""
-        if token[1].qos:
-            return self._publish(prepared, token[2], self._acknowledged, token)
+        if attempt[1].qos:
+            return self._publish(prepared, attempt[2], self._acknowledged, attempt)
         # At QoS 0 no answer will come: what was handed to the connection is as delivered as it can be.
-        if not self._publish(prepared, token[2]):
-            return self._given_up(token)
-        self._delivered(token[0])
+        if not self._publish(prepared, attempt[2]):
+            return self._given_up(attempt)
+        self._delivered(attempt[0])
         return True
 
-    def _submit_kept(self, token: Token) -> bool:
-        prepared = token[1].prepared
-        return prepared is None or self._submit(prepared, token)
+    def _submit_queued(self, attempt: DeliveryAttempt) -> bool:
+        prepared = attempt[1].prepared
+        return prepared is None or self._submit(prepared, attempt)
 
-    def resend(self, letter: Undelivered, number: int, then: Callable[[bool], None]) -> None:
+    def resend(self, letter: DeadLetter, number: int, on_done: Callable[[bool], None]) -> None:
         """Send the delivery of the dead letter `number` again, as it was; if it fails, it is kept under its number."""
         prepared = self._connection.prepare(letter.topic, letter.qos, letter.retain)
         output = Output(letter.device, letter.topic, letter.qos, prepared, None, None, letter.retain)
-        pending = Pending(None, letter.trace_id, 0, perf_counter_ns(), 1)
-        pending.call_back(then)
-        pending.asked_for = True
-        pending.letter = (number, letter.attempts)
+        message = InFlightMessage(None, letter.trace_id, 0, perf_counter_ns(), 1)
+        message.add_done_callback(on_done)
+        message.requested = True
+        message.letter = (number, letter.attempts)
         self.mapped += 1
-        token = (pending, output, letter.payload, letter.object, 1)
-        if not self._submit(prepared, token):
-            self._backpressure.add(token)
+        attempt = (message, output, letter.payload, letter.object, 1)
+        if not self._submit(prepared, attempt):
+            self._backpressure.add(attempt)
 
     # ------------------------------------------------------------ answers
 
-    def _acknowledged(self, token: Token, reason_code: int) -> None:
-        pending = token[0]
+    def _acknowledged(self, attempt: DeliveryAttempt, reason_code: int) -> None:
+        message = attempt[0]
         if reason_code >= FAILURE:
-            self._refused(token, reason_code)
+            self._refused(attempt, reason_code)
             return
-        pending.remaining -= 1
-        if pending.remaining:
+        message.remaining -= 1
+        if message.remaining:
             return
         self.finished += 1
-        elapsed = perf_counter_ns() - pending.started
+        elapsed = perf_counter_ns() - message.started
         bits = elapsed.bit_length()
         # bucket_of() without the call; an elapsed time below 16 ns cannot occur.
         self._counts[(bits << 3) | ((elapsed >> (bits - 4)) & 7)] += 1
-        identity = pending.identity
+        identity = message.identity
         if identity is not None:
             self.in_flight.pop(identity, None)
             if self._remember:
-                self._seen.current[identity] = pending.digest
+                self._seen.current[identity] = message.digest
                 self._seen.unwritten.append(identity)
                 if not self._writing:
                     self._write_soon()
-        if pending.delivery:
-            self._acknowledge(pending.delivery)
+        if message.ack_token:
+            self._acknowledge(message.ack_token)
         if (
-            pending.repeats is not None
-            or pending.then is not None
-            or pending.end_turn is not None
+            message.duplicate_tokens is not None
+            or message.done_callbacks is not None
+            or message.release_key is not None
             or self._on_idle is not None
         ):
-            self._follow_up(pending)
+            self._follow_up(message)
 
-    def _delivered(self, pending: Pending) -> None:
+    def _delivered(self, message: InFlightMessage) -> None:
         """Do what _acknowledged does, for deliveries that need no answer."""
-        pending.remaining -= 1
-        if pending.remaining:
+        message.remaining -= 1
+        if message.remaining:
             return
         self.finished += 1
-        self.histogram.record(perf_counter_ns() - pending.started)
-        identity = pending.identity
+        self.histogram.record(perf_counter_ns() - message.started)
+        identity = message.identity
         if identity is not None:
             self.in_flight.pop(identity, None)
             if self._remember:
-                self._seen.current[identity] = pending.digest
+                self._seen.current[identity] = message.digest
                 self._seen.unwritten.append(identity)
                 if not self._writing:
                     self._write_soon()
-        if pending.delivery:
-            self._acknowledge(pending.delivery)
-        self._follow_up(pending)
+        if message.ack_token:
+            self._acknowledge(message.ack_token)
+        self._follow_up(message)
 
-    def _follow_up(self, pending: Pending) -> None:
-        for delivery in pending.repeats or ():
-            self._acknowledge(delivery)
-        for then in pending.then or ():
-            then(pending.complete)
-        if pending.end_turn is not None:
-            pending.end_turn()
+    def _follow_up(self, message: InFlightMessage) -> None:
+        for ack_token in message.duplicate_tokens or ():
+            self._acknowledge(ack_token)
+        for on_done in message.done_callbacks or ():
+            on_done(message.complete)
+        if message.release_key is not None:
+            message.release_key()
         if self._on_idle is not None and self.open == 0:
             self._on_idle.set()
 
     # ------------------------------------------------------------ failures
 
-    def _refused(self, token: Token, reason_code: int) -> None:
-        pending, output, payload, name, attempt = token
-        if attempt >= self._tries:
-            self._give_up(token, Reason.REFUSED, f"the broker refused it with reason code 0x{reason_code:02x}")
+    def _refused(self, attempt: DeliveryAttempt, reason_code: int) -> None:
+        message, output, payload, name, try_number = attempt
+        if try_number >= self._tries:
+            self._give_up(attempt, Reason.REFUSED, f"the broker refused it with reason code 0x{reason_code:02x}")
             return
         self.retried += 1
-        again = (pending, output, payload, name, attempt + 1)
+        again = (message, output, payload, name, try_number + 1)
 
         def retry() -> None:
-            if not self._submit_kept(again):
+            if not self._submit_queued(again):
                 self._backpressure.add(again)
 
-        self._timers.later(self._backoff * 2 ** (attempt - 1), retry)
+        self._delayed_calls.later(self._backoff * 2 ** (try_number - 1), retry)
 
-    def _given_up(self, token: Token) -> bool:
+    def _given_up(self, attempt: DeliveryAttempt) -> bool:
         """Make a dead letter of what the connection did not take, if the broker never will; False if it may later.
 
         At QoS 1 the refusal is its answer; at QoS 0 it would wait for ever, and all input with it.
         """
-        prepared = token[1].prepared
-        refusal = None if prepared is None else self._connection.refusal(prepared, token[2])
+        prepared = attempt[1].prepared
+        refusal = None if prepared is None else self._connection.refusal(prepared, attempt[2])
         if refusal is None:
             return False
-        self._never_goes(token, Reason.REFUSED, refusal)
+        self._never_goes(attempt, Reason.REFUSED, refusal)
         return True
 
-    def _never_goes(self, token: Token, reason: Reason, detail: str) -> None:
+    def _never_goes(self, attempt: DeliveryAttempt, reason: Reason, detail: str) -> None:
         """Make a dead letter of what no try can deliver, or only count it: no answer of a broker slows a flood down."""
-        pending = token[0]
-        if pending.asked_for or self._budget.admits(reason, len(token[2]), pending.delivery):
-            self._give_up(token, reason, detail)
+        message = attempt[0]
+        if message.requested or self._limiter.admits(reason, len(attempt[2]), message.ack_token):
+            self._give_up(attempt, reason, detail)
             return
-        pending.complete = False
-        self._delivered(pending)
+        message.complete = False
+        self._delivered(message)
 
     @property
     def not_kept(self) -> int:
         """Return how many deliveries that can never go were not stored, for there were too many."""
-        return self._budget.not_kept
+        return self._limiter.not_kept
 
-    def _give_up(self, token: Token, reason: Reason, detail: str) -> None:
-        pending, output, payload, name, attempts = token
-        pending.complete = False
+    def _give_up(self, attempt: DeliveryAttempt, reason: Reason, detail: str) -> None:
+        message, output, payload, name, tries = attempt
+        message.complete = False
         self.dead_lettered += 1
-        number, before = pending.letter or (None, 0)
-        letter = Undelivered(
+        number, before = message.letter or (None, 0)
+        letter = DeadLetter(
             reason,
             detail,
-            pending.trace_id,
+            message.trace_id,
             output.device,
             name,
             output.topic,
             output.qos,
             output.retain,
             payload,
-            before + attempts,
+            before + tries,
             number=number,
         )
-        self._budget.keep(letter, lambda: self._delivered(pending))
+        self._limiter.store(letter, lambda: self._delivered(message))
 
     # ------------------------------------------------------------ keeping and ending
 
-    def _acknowledge_later(self, delivery: int) -> None:
+    def _acknowledge_later(self, ack_token: int) -> None:
         """Answer when the identity is written: what is answered but not known would be delivered twice after a kill."""
-        self._answers.append(delivery)
+        self._answers.append(ack_token)
         if not self._writing:
             self._write_soon()
 
@@ -398,11 +412,11 @@ class Transport:
     @property
     def backlog(self) -> int:
         """Return how many deliveries wait for room in the connection's queue, or for their trace's turn."""
-        return len(self._backpressure) + self._held
+        return len(self._backpressure) + self._waiting
 
     @property
-    def _held(self) -> int:
-        return self._traces.held + self._topics.held
+    def _waiting(self) -> int:
+        return self._trace_queue.waiting + self._topic_queue.waiting
 
     async def drain(self, seconds: float) -> int:
         """Wait until every message is answered, at most so long, and return how many are not."""
@@ -419,7 +433,7 @@ class Transport:
 
     def close(self) -> None:
         """Cancel all timers. What was not answered will be sent again by the broker that it came from."""
-        self._timers.cancel()
+        self._delayed_calls.cancel()
         self._write()
         self._seen.close()
         self.redeliveries.close()

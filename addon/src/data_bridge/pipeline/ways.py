@@ -14,9 +14,9 @@ from orjson import JSONDecodeError, loads
 
 from data_bridge.catalog.casts import CastError, DigitsLostError, Raw, Value
 from data_bridge.catalog.readers import Document, parse_document, with_digits
-from data_bridge.dead_letters.letter import Origin, OriginKind, Undelivered
+from data_bridge.dead_letters.letter import DeadLetter, Origin, OriginKind
 from data_bridge.pipeline.connection import FilterMatch, HandlerFactory, RoutingTable
-from data_bridge.pipeline.resolver import CompiledCatalog, EnvelopeRule, Route, TopicRule, envelope_key
+from data_bridge.pipeline.resolver import CompiledCatalog, EnvelopeRule, Fanout, TopicRule, envelope_key
 from data_bridge.reasons import Reason
 
 EQUIP_TAG = "Equip.Tag"
@@ -58,7 +58,7 @@ class Found:
     """A value that a rule found, and where it goes."""
 
     rule: EnvelopeRule | TopicRule
-    route: Route
+    fanout: Fanout
     value: Value
 
 
@@ -109,11 +109,11 @@ class EnvelopeWay:
             rule, value = find_envelope(self._rules, opened.content, payload)
         except Refusal as refusal:
             return MappedMessage([], [Missed(None, refusal)])
-        found = Found(rule, rule.route, value)
+        found = Found(rule, rule.fanout, value)
         return (
             MappedMessage([found], [])
-            if rule.route.outputs
-            else MappedMessage([], [Missed(None, _no_device(rule.route), found)])
+            if rule.fanout.outputs
+            else MappedMessage([], [Missed(None, _no_device(rule.fanout), found)])
         )
 
     def identity(self, opened: Opened) -> str:
@@ -194,7 +194,7 @@ class Ways:
         """Return all ways of a topic's messages."""
         return self.of(self._matches(topic))
 
-    def of_letter(self, letter: Undelivered) -> Way:
+    def of_letter(self, letter: DeadLetter) -> Way:
         """Return the way that an input which became a letter takes now: that which it took, by the rules of now.
 
         Raises:
@@ -210,7 +210,7 @@ class Ways:
             raise Refusal(Reason.UNKNOWN_KEY, f"no rule for {what} {letter.topic}")
         return TopicWay(tuple(rules))
 
-    def _rules_of_letter(self, letter: Undelivered) -> Sequence[TopicRule]:
+    def _rules_of_letter(self, letter: DeadLetter) -> Sequence[TopicRule]:
         origin = letter.origin
         rules = self.catalog.topic_rules(self._matches(letter.topic))
         # Where its filters are gone, those that took their place.
@@ -226,7 +226,7 @@ class Ways:
     def _matches(self, topic: str) -> list[FilterMatch]:
         return [match for match, _ in self.table.match(topic)]
 
-    def _likely_kind(self, letter: Undelivered) -> OriginKind:
+    def _likely_kind(self, letter: DeadLetter) -> OriginKind:
         """Return the kind of a letter that an earlier version stored without it."""
         kinds = [
             OriginKind.ENVELOPE if isinstance(way, EnvelopeWay) else OriginKind.TOPIC
@@ -316,7 +316,7 @@ def find_envelope(rules: Mapping[str, EnvelopeRule], body: object, message: byte
     try:
         return rule, _cast_envelope(rule, body[VALUE], message)
     except CastError as error:
-        raise Refusal(Reason(error.reason), f"{rule.route.object}: {error}") from None
+        raise Refusal(Reason(error.reason), f"{rule.fanout.object}: {error}") from None
 
 
 def _cast_envelope(rule: EnvelopeRule, raw: Raw, message: bytes) -> Value:
@@ -333,18 +333,18 @@ def apply_topic_rule(rule: TopicRule, document: Document, payload: bytes) -> Fou
     Raises:
         Refusal: there is no value, it cannot be cast, or its object goes nowhere.
     """
-    if rule.route is None:
+    if rule.fanout is None:
         raise Refusal(Reason.UNKNOWN_OBJECT, _short(rule.unknown))
-    if not rule.route.outputs:
-        raise _no_device(rule.route)
+    if not rule.fanout.outputs:
+        raise _no_device(rule.fanout)
     try:
-        return Found(rule, rule.route, rule.read(document, payload))
+        return Found(rule, rule.fanout, rule.read(document, payload))
     except CastError as error:
         raise Refusal(Reason(error.reason), f"{rule.object}: {error}") from None
 
 
-def _no_device(route: Route) -> Refusal:
-    return Refusal(Reason.NO_DEVICE, f"{route.object} goes to no device", Layer.RESOLVER)
+def _no_device(fanout: Fanout) -> Refusal:
+    return Refusal(Reason.NO_DEVICE, f"{fanout.object} goes to no device", Layer.RESOLVER)
 
 
 def _identifier(value: Raw, field: str) -> str:

@@ -10,7 +10,7 @@ from data_bridge.announcements.announcer import TICK_SECONDS, Announcer
 from data_bridge.announcements.retained_states import RetainedStates
 from data_bridge.catalog.store import CatalogStore
 from data_bridge.damaged_files import DamagedFile, DamagedFiles, check_file
-from data_bridge.dead_letters.letter import Undelivered
+from data_bridge.dead_letters.letter import DeadLetter
 from data_bridge.dead_letters.store import DeadLetterStore
 from data_bridge.dead_letters.writer import DeadLetterWriter
 from data_bridge.log_file import reopen_log_files
@@ -93,7 +93,7 @@ class Bridge:
         )
         self._reporter.publish_with(self._announcer.event)
         self._reloader = CatalogReloader(
-            self._catalogs, loaded, self._pipeline, self._announcer, self._want, self._forget_answers
+            self._catalogs, loaded, self._pipeline, self._announcer, self._set_wanted, self._forget_answers
         )
         self._retained = RetainedStates(self._connection, self._topics, self._pipeline, self._announcer.forget)
         self._metrics = Metrics(
@@ -131,7 +131,7 @@ class Bridge:
             await asyncio.to_thread(self._pipeline.open, self._damaged)
             _LOG.info("starting", version=VERSION, bridge_id=self._settings.bridge_id)
             self._reloader.report_loaded()
-            self._want(self._pipeline.ways)
+            self._set_wanted(self._pipeline.ways)
             # Before the connection: a session that was kept sends what waits at once, and it must find its handlers.
             self._retained.listen()
             self._broker_watch.listen()
@@ -173,11 +173,11 @@ class Bridge:
         await self._commands.stop()
         # Letters of inputs too: one that is stored after the goodbye was never acknowledged, and comes again.
         seconds = self._settings.delivery.stop_timeout
-        left, unstored = await asyncio.gather(self._pipeline.transport.drain(seconds), self._letters.drain(seconds))
-        if left or unstored:
+        undone, unstored = await asyncio.gather(self._pipeline.transport.drain(seconds), self._letters.drain(seconds))
+        if undone or unstored:
             _LOG.warning(
                 "stopped_with_open_messages",
-                count=left,
+                count=undone,
                 dead_letters_waiting=unstored,
                 note="unacknowledged input is sent again",
             )
@@ -189,7 +189,7 @@ class Bridge:
         await self._link.disconnect()
         if was_connected:
             # The broker read our goodbye after what each connection begins with.
-            self._note_filters(self._filters.end_left)
+            self._note_filters(self._filters.end_stale)
         self._pipeline.transport.close()
         await self._letters.close()
         self._health.remove()
@@ -199,7 +199,7 @@ class Bridge:
 
     def _connected(self) -> None:
         _LOG.info("connected", host=self._settings.broker.host, port=self._settings.broker.port)
-        for each in self._filters.left:
+        for each in self._filters.stale:
             self._connection.unsubscribe(each)
         self._announcer.announce(self._pipeline.states.values())
         self._reporter.connected()
@@ -216,17 +216,18 @@ class Bridge:
     def _unhandled(self, topic: str) -> None:
         # Our own states come back for a moment after those of an earlier run were read.
         if not self._is_own(topic):
-            self._pipeline.skips.count(Reason.UNSUBSCRIBED, f"no rule of this catalog reads {topic}")
+            self._pipeline.rejections.count(Reason.UNSUBSCRIBED, f"no rule of this catalog reads {topic}")
 
     def _dropped(self, topic: str) -> None:
         if not self._is_own(topic):
-            self._pipeline.skips.count(Reason.OVERLOAD, f"deliveries are slower than the input of QoS 0 on {topic}")
+            text = f"deliveries are slower than the input of QoS 0 on {topic}"
+            self._pipeline.rejections.count(Reason.OVERLOAD, text)
 
     def _is_own(self, topic: str) -> bool:
         return topic.startswith((f"{self._topics.root}/", "$SYS/"))
 
-    def _want(self, ways: Ways) -> None:
-        self._note_filters(lambda: self._filters.want(ways.table.subscribed))
+    def _set_wanted(self, ways: Ways) -> None:
+        self._note_filters(lambda: self._filters.set_wanted(ways.table.subscribed))
 
     def _forget_answers(self, ways: Ways) -> None:
         """Forget what the broker answered to subscriptions that have ended."""
@@ -250,7 +251,7 @@ class Bridge:
         every(5.0, "problems", self._problems.end_overdue)
         every(_AGAIN_SECONDS, "announcements without retained messages", self._announce_again)
         every(5.0, "overdue log lines", self._limited.flush)
-        every(min(1.0, settings.deduplication.ttl / 8), "de-duplication", self._pipeline.deduplication.turn_when_due)
+        every(min(1.0, settings.deduplication.ttl / 8), "de-duplication", self._pipeline.deduplication.rotate_when_due)
         if settings.catalogs.watch:
             every(settings.catalogs.watch, "catalog watch", self._reloader.reload_when_changed)
         asyncio.get_running_loop().call_later(_RETAINED_SECONDS, self._end_of_retained_states)
@@ -283,13 +284,13 @@ class Bridge:
         text = reused_trace_text(trace_id, topic, by_key=self._settings.deduplication.identity == "trace_and_key")
         self._problems.meet(ProblemType.TRACE_ID_REUSED, text, seconds=SHOWN_SECONDS)
 
-    def _dead_letter(self, letter: Undelivered, on_stored: Callable[[], None]) -> None:
+    def _dead_letter(self, letter: DeadLetter, on_stored: Callable[[], None]) -> None:
         self._letters.add(letter, on_stored)
         target = f"{letter.device} {letter.object}" if letter.device else f"input of {letter.topic}"
-        self._limited.dead_letters.happened(letter.reason, f"{target}: {letter.detail}")
+        self._limited.dead_letters.record(letter.reason, f"{target}: {letter.detail}")
 
     def _not_announced(self, topic: str, error: str) -> None:
-        self._limited.announcements.happened("announcement_refused", f"{topic}: {error}")
+        self._limited.announcements.record("announcement_refused", f"{topic}: {error}")
 
     def _watch_message(self, topic: str, payload: bytes) -> None:
         _LOG.debug("received", topic=topic, bytes=len(payload), payload=payload[:200].decode(errors="replace"))

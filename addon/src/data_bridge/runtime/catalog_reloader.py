@@ -44,7 +44,7 @@ class CatalogReloader:
         self._after_subscribing = after_subscribing
         self._lock = asyncio.Lock()
         self._refused_at_start = loaded.refused
-        self._settle(loaded)
+        self._mark_in_use(loaded)
         announcer.use(pipeline.announcement.payload, pipeline.states.keys())
 
     def connected(self) -> None:
@@ -108,13 +108,13 @@ class CatalogReloader:
             self._after_subscribing(ready.ways)
             self._announcer.use(ready.announcement.payload, ready.states.keys())
             self._announcer.announce_catalog()
-            await asyncio.to_thread(self._settle, loaded)
+            await asyncio.to_thread(self._mark_in_use, loaded)
         self.report_loaded()
         return loaded.catalog
 
-    def _settle(self, loaded: Loaded) -> None:
+    def _mark_in_use(self, loaded: Loaded) -> None:
         try:
-            self._store.settle(loaded)
+            self._store.mark_in_use(loaded)
         except OSError as error:
             # It is in use all the same; only a later start on a bad one would go back further than this.
             _LOG.warning("catalog_copy_not_kept", version=loaded.catalog.version, error=str(error))

@@ -13,13 +13,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from data_bridge.catalog.casts import CastError, DigitsLostError, Raw, Value, as_written, prepare_cast
 from data_bridge.catalog.model import CatalogObject
 from data_bridge.dead_letters.letter import letter_reason
-from data_bridge.dead_letters.store import DeadLetter, DeadLetterStoreError
+from data_bridge.dead_letters.store import DeadLetterStoreError, StoredDeadLetter
 from data_bridge.dead_letters.writer import DeadLetterWriter
 from data_bridge.logs import get_logger
 from data_bridge.near_misses import did_you_mean
 from data_bridge.pipeline.explain import explain
 from data_bridge.pipeline.pipeline import Pipeline
-from data_bridge.pipeline.resolver import Route, make_route
+from data_bridge.pipeline.resolver import Fanout, make_fanout
 from data_bridge.runtime.replay import Replay
 from data_bridge.settings import Settings
 
@@ -150,14 +150,14 @@ class Commands:
         wanted = _Set.model_validate(data)
         catalog = self._context.pipeline.catalog
         each = catalog.catalog.objects.get(wanted.object)
-        route = catalog.routes.get(wanted.object)
-        if each is None or route is None:
+        fanout = catalog.fanouts.get(wanted.object)
+        if each is None or fanout is None:
             near = did_you_mean(wanted.object, catalog.catalog.objects)
             raise CommandError(f"there is no object {wanted.object[:80]!r}{near}")
         if each.access != "rw":
             raise CommandError(f"{each.name} is read-only; give it `access: rw` in the catalog to let it be set")
         value = _checked(each, wanted.value)
-        outputs = route.outputs
+        outputs = fanout.outputs
         if wanted.device_id is not None:
             outputs = tuple(output for output in outputs if output.device.lower() == wanted.device_id.lower())
             if not outputs:
@@ -165,16 +165,16 @@ class Commands:
         if not outputs:
             raise CommandError(f"{each.name} goes to no device")
         trace_id = wanted.trace_id or str(uuid4())
-        delivered = await self._deliver(make_route(each.name, outputs), value, trace_id)
+        delivered = await self._deliver(make_fanout(each.name, outputs), value, trace_id)
         if not delivered:
             raise CommandError(f"{each.name} could not be delivered; it is among the dead letters (trace {trace_id})")
         devices = [output.device for output in outputs]
         return {"object": each.name, "value": value, "devices": devices, "trace_id": trace_id}
 
-    async def _deliver(self, route: Route, value: Value, trace_id: str) -> bool:
+    async def _deliver(self, fanout: Fanout, value: Value, trace_id: str) -> bool:
         done = _Outcome()
         self._context.pipeline.transport.deliver_all(
-            [(route, value)], None, trace_id, 0, perf_counter_ns(), done.settle
+            [(fanout, value)], None, trace_id, 0, perf_counter_ns(), done.set_result
         )
         return await done.wait()
 
@@ -295,7 +295,7 @@ def _checked(each: CatalogObject, raw: Raw) -> Value:
     return value
 
 
-def describe_letter(each: DeadLetter) -> Answer:
+def describe_letter(each: StoredDeadLetter) -> Answer:
     """Return a dead letter as results and the command line show it."""
     letter = each.letter
     return {
@@ -325,7 +325,7 @@ class _Outcome:
 
         self._future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-    def settle(self, delivered: bool) -> None:
+    def set_result(self, delivered: bool) -> None:
         if not self._future.done():
             self._future.set_result(delivered)
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from enum import StrEnum
 from time import perf_counter_ns
 
-from data_bridge.dead_letters.letter import Undelivered
-from data_bridge.dead_letters.store import DeadLetter
+from data_bridge.dead_letters.letter import DeadLetter
+from data_bridge.dead_letters.store import StoredDeadLetter
 from data_bridge.dead_letters.writer import DeadLetterWriter
 from data_bridge.pipeline.delivery.message import Mapped
 from data_bridge.pipeline.pipeline import Pipeline
@@ -37,7 +37,7 @@ class Replay:
         self._letters = letters
         self._open: dict[int, asyncio.Future[Outcome]] = {}
 
-    async def replay(self, chosen: Iterable[DeadLetter]) -> dict[str, int]:
+    async def replay(self, chosen: Iterable[StoredDeadLetter]) -> dict[str, int]:
         """Send letters again, wait a while for their outcomes, and return how many had which.
 
         A letter whose outcome comes later is taken care of then.
@@ -48,36 +48,36 @@ class Replay:
         counts = Counter(each.result() if each.done() else Outcome.OPEN for each in outcomes.values())
         return {outcome.value: counts[outcome] for outcome in Outcome}
 
-    def _begin(self, each: DeadLetter) -> asyncio.Future[Outcome]:
+    def _begin(self, each: StoredDeadLetter) -> asyncio.Future[Outcome]:
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._open[each.id] = future
 
-        def settle(outcome: Outcome) -> None:
+        def set_outcome(outcome: Outcome) -> None:
             self._open.pop(each.id, None)
             if not future.done():
                 future.set_result(outcome)
 
         try:
             if each.is_input:
-                self._send_input(each, settle)
+                self._send_input(each, set_outcome)
             else:
-                self._send_delivery(each, settle)
+                self._send_delivery(each, set_outcome)
         except BaseException:
             del self._open[each.id]
             raise
         return future
 
-    def _send_delivery(self, each: DeadLetter, settle: Callable[[Outcome], None]) -> None:
-        def then(delivered: bool) -> None:
+    def _send_delivery(self, each: StoredDeadLetter, set_outcome: Callable[[Outcome], None]) -> None:
+        def on_done(delivered: bool) -> None:
             if delivered:
-                self._letters.remove(each.id, lambda: settle(Outcome.REPLAYED))
+                self._letters.remove(each.id, lambda: set_outcome(Outcome.REPLAYED))
             else:
                 # Kept again under its number before this was called.
-                settle(Outcome.FAILED_AGAIN)
+                set_outcome(Outcome.FAILED_AGAIN)
 
-        self._pipeline.transport.resend(each.letter, each.id, then)
+        self._pipeline.transport.resend(each.letter, each.id, on_done)
 
-    def _send_input(self, each: DeadLetter, settle: Callable[[Outcome], None]) -> None:
+    def _send_input(self, each: StoredDeadLetter, set_outcome: Callable[[Outcome], None]) -> None:
         transport, seen = self._pipeline.transport, self._pipeline.deduplication
         try:
             identity, trace_id, mapped, parts = self._map(each)
@@ -89,26 +89,26 @@ class Replay:
                 attempts=each.letter.attempts + 1,
                 number=each.id,
             )
-            self._letters.add(letter, lambda: settle(Outcome.FAILED_AGAIN))
+            self._letters.add(letter, lambda: set_outcome(Outcome.FAILED_AGAIN))
             return
         if identity in seen.current or identity in seen.previous:
-            self._letters.remove(each.id, lambda: settle(Outcome.ALREADY_DELIVERED))
+            self._letters.remove(each.id, lambda: set_outcome(Outcome.ALREADY_DELIVERED))
             return
 
-        under_way = transport.in_flight.get(identity)
-        success = Outcome.REPLAYED if under_way is None else Outcome.ALREADY_DELIVERED
+        in_flight = transport.in_flight.get(identity)
+        success = Outcome.REPLAYED if in_flight is None else Outcome.ALREADY_DELIVERED
 
-        def then(delivered: bool) -> None:
+        def on_done(delivered: bool) -> None:
             # What the broker refused, and what is no use now either, is a letter of its own by now.
             outcome = success if delivered and not parts else Outcome.FAILED_AGAIN
-            self._letters.remove(each.id, lambda: settle(outcome))
+            self._letters.remove(each.id, lambda: set_outcome(outcome))
 
-        if under_way is not None:
-            under_way.call_back(then)
+        if in_flight is not None:
+            in_flight.add_done_callback(on_done)
         else:
-            transport.deliver_all(mapped, identity, trace_id, 0, perf_counter_ns(), then, parts=parts)
+            transport.deliver_all(mapped, identity, trace_id, 0, perf_counter_ns(), on_done, parts=parts)
 
-    def _map(self, each: DeadLetter) -> tuple[str, str, Mapped, list[Undelivered]]:
+    def _map(self, each: StoredDeadLetter) -> tuple[str, str, Mapped, list[DeadLetter]]:
         """Return identity, trace id and values of an input, and letters of the parts that are no use now either.
 
         Raises:
@@ -125,7 +125,7 @@ class Replay:
         mapped = way.map(opened, letter.payload)
         if not mapped.found:
             raise mapped.missed[0].refusal
-        values: Mapped = [(found.route, found.value) for found in mapped.found]
+        values: Mapped = [(found.fanout, found.value) for found in mapped.found]
         if isinstance(way, EnvelopeWay):
             return way.identity(opened), opened.trace_id, values, []
         parts = [

@@ -23,11 +23,11 @@ class SessionFilters:
         self._subscribed = self._written = frozenset(_read(path))
 
     @property
-    def left(self) -> Collection[str]:
+    def stale(self) -> Collection[str]:
         """Return the filters that may be subscribed and that nobody wants."""
         return self._subscribed - self._wanted
 
-    def want(self, filters: Iterable[str]) -> None:
+    def set_wanted(self, filters: Iterable[str]) -> None:
         """Take note of all that is wanted from now on; before it is subscribed, or a killed process leaves it unknown.
 
         Raises:
@@ -36,7 +36,7 @@ class SessionFilters:
         self._wanted = frozenset(filters)
         self._note(self._subscribed | self._wanted)
 
-    def end_left(self) -> None:
+    def end_stale(self) -> None:
         """Take note that the broker has been told to end all that is not wanted.
 
         Raises:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from data_bridge.damaged_files import DamagedFileError, unreadable
 from data_bridge.files import make_private_folder, write_atomically
-from data_bridge.pipeline.delivery.message import Pending
+from data_bridge.pipeline.delivery.message import InFlightMessage
 
 type Key = tuple[int, bytes]
 """A message's packet identifier, and a digest of its topic and payload."""
@@ -39,11 +39,11 @@ class Redeliveries:
     The file is not synced: it survives the process, and for the most part a power cut.
     """
 
-    __slots__ = ("_delivered", "_file", "_number", "_path", "_records", "_window", "under_way")
+    __slots__ = ("_delivered", "_file", "_number", "_path", "_records", "_window", "in_flight")
 
     def __init__(self, window: int, path: Path | None = None) -> None:
         """Make it for a broker that sends at most `window` messages without an answer."""
-        self.under_way: dict[Key, Pending] = {}
+        self.in_flight: dict[Key, InFlightMessage] = {}
         self._window = window
         self._path = path
         self._file: BinaryIO | None = None

@@ -106,7 +106,7 @@ class GenerationFiles:
             raise
         return following, file
 
-    def turn(self, prepared: tuple[_Generation, BinaryIO]) -> Callable[[], None]:
+    def rotate(self, prepared: tuple[_Generation, BinaryIO]) -> Callable[[], None]:
         """Use the next generation from now on; return what closes and removes the old, which may wait for the disk."""
         following, file = prepared
         old, self._file = self._file, file

@@ -34,7 +34,7 @@ class Deduplication:
         "_half",
         "_half_seconds",
         "current",
-        "early_turns",
+        "early_rotations",
         "enabled",
         "previous",
         "unwritten",
@@ -54,7 +54,7 @@ class Deduplication:
         self.current: Digests = {}
         self.previous: Digests = {}
         self.unwritten: list[str] = []
-        self.early_turns = 0
+        self.early_rotations = 0
         self._half = max(entries // 2, 1)
         self._half_seconds = ttl / 2
         self._clock = clock
@@ -81,19 +81,19 @@ class Deduplication:
         self._began = self._clock() - kept.age
         return kept.cut
 
-    async def turn_when_due(self) -> None:
+    async def rotate_when_due(self) -> None:
         """Begin a new generation when the current one had its time, or holds half of the allowed entries.
 
         Raises:
             OSError: as `turn`.
         """
         if len(self.current) >= self._half:
-            self.early_turns += 1
-            await self.turn()
+            self.early_rotations += 1
+            await self.rotate()
         elif self._clock() - self._began >= self._half_seconds:
-            await self.turn()
+            await self.rotate()
 
-    async def turn(self) -> None:
+    async def rotate(self) -> None:
         """Begin a new generation; the loop never waits for the disk.
 
         Raises:
@@ -106,9 +106,9 @@ class Deduplication:
                 # Between two messages: files and sets turn together.
                 with contextlib.suppress(OSError, ValueError):
                     self.write()
-                clean_up = self._files.turn(prepared)
+                clean_up = self._files.rotate(prepared)
         finally:
-            forgotten = self._turn_memory()
+            forgotten = self._rotate_memory()
         if clean_up is not None:
             await asyncio.to_thread(clean_up)
         await _free(forgotten)
@@ -118,7 +118,7 @@ class Deduplication:
         digest = self.current.get(identity)
         return digest if digest is not None else self.previous.get(identity)
 
-    def _turn_memory(self) -> Digests:
+    def _rotate_memory(self) -> Digests:
         forgotten, self.previous, self.current = self.previous, self.current, {}
         self._began = self._clock()
         return forgotten

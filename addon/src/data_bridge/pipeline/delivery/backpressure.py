@@ -4,11 +4,11 @@ from collections import deque
 from collections.abc import Callable
 
 from data_bridge.pipeline.connection import Connection
-from data_bridge.pipeline.delivery.message import Token
-from data_bridge.pipeline.delivery.timers import Timers
+from data_bridge.pipeline.delivery.delayed_calls import DelayedCalls
+from data_bridge.pipeline.delivery.message import DeliveryAttempt
 
 _PAUSE_SECONDS = 0.002
-_MOST_HELD = 10_000
+_MOST_WAITING = 10_000
 
 
 class Backpressure:
@@ -17,30 +17,32 @@ class Backpressure:
     The connection also pauses while too many messages wait for their turn.
     """
 
-    def __init__(self, connection: Connection, timers: Timers, submit: Callable[[Token], bool]) -> None:
+    def __init__(
+        self, connection: Connection, delayed_calls: DelayedCalls, submit: Callable[[DeliveryAttempt], bool]
+    ) -> None:
         """Make it with what sends one delivery: False when the connection does not take it now."""
         self._connection = connection
-        self._timers = timers
+        self._delayed_calls = delayed_calls
         self._submit = submit
-        self._queue: deque[Token] = deque()
-        self._held = 0
+        self._queue: deque[DeliveryAttempt] = deque()
+        self._waiting = 0
         self._paused = False
 
     def __len__(self) -> int:
         """Return how many deliveries wait for room in the connection's queue."""
         return len(self._queue)
 
-    def add(self, token: Token) -> None:
+    def add(self, attempt: DeliveryAttempt) -> None:
         """Keep what the connection cannot take now."""
-        self._queue.append(token)
+        self._queue.append(attempt)
         if len(self._queue) == 1:
             self._pause()
-            self._timers.later(_PAUSE_SECONDS, self._drain)
+            self._delayed_calls.later(_PAUSE_SECONDS, self._drain)
 
-    def hold(self, held: int) -> None:
+    def set_waiting(self, waiting: int) -> None:
         """Note how many messages wait for their turn."""
-        self._held = held
-        if held > _MOST_HELD:
+        self._waiting = waiting
+        if waiting > _MOST_WAITING:
             self._pause()
         else:
             self._resume()
@@ -48,7 +50,7 @@ class Backpressure:
     def _drain(self) -> None:
         while self._queue:
             if not self._submit(self._queue[0]):
-                self._timers.later(_PAUSE_SECONDS, self._drain)
+                self._delayed_calls.later(_PAUSE_SECONDS, self._drain)
                 return
             self._queue.popleft()
         self._resume()
@@ -59,6 +61,6 @@ class Backpressure:
             self._connection.pause()
 
     def _resume(self) -> None:
-        if self._paused and not self._queue and self._held <= _MOST_HELD:
+        if self._paused and not self._queue and self._waiting <= _MOST_WAITING:
             self._paused = False
             self._connection.resume()

@@ -4,53 +4,53 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from data_bridge.pipeline.delivery.message import Pending, Token
+from data_bridge.pipeline.delivery.message import DeliveryAttempt, InFlightMessage
 
 
-class Turns:
+class KeyedQueue:
     """One message of a key is under way at a time; the others of that key wait, in the order they came."""
 
-    __slots__ = ("_free", "_passing", "_send", "_waiting", "held")
+    __slots__ = ("_queues", "_released", "_send", "_sending", "waiting")
 
-    def __init__(self, send: Callable[[list[Token]], None]) -> None:
+    def __init__(self, send: Callable[[list[DeliveryAttempt]], None]) -> None:
         """Make it with what sends the deliveries of a message that had to wait, once its turn has come."""
-        self.held = 0
+        self.waiting = 0
         self._send = send
-        self._waiting: dict[str, deque[list[Token]] | None] = {}
-        self._free: deque[str] = deque()
-        self._passing = False
+        self._queues: dict[str, deque[list[DeliveryAttempt]] | None] = {}
+        self._released: deque[str] = deque()
+        self._sending = False
 
-    def take(self, key: str, pending: Pending, tokens: list[Token]) -> bool:
+    def acquire(self, key: str, message: InFlightMessage, attempts: list[DeliveryAttempt]) -> bool:
         """Give a message its turn: True when that is now, so that the caller sends it."""
-        pending.end_turn = partial(self._give_back, key)
-        if key not in self._waiting:
-            self._waiting[key] = None
+        message.release_key = partial(self._release, key)
+        if key not in self._queues:
+            self._queues[key] = None
             return True
-        queue = self._waiting[key]
+        queue = self._queues[key]
         if queue is None:
-            queue = self._waiting[key] = deque()
-        queue.append(tokens)
-        self.held += 1
+            queue = self._queues[key] = deque()
+        queue.append(attempts)
+        self.waiting += 1
         return False
 
-    def _give_back(self, key: str) -> None:
+    def _release(self, key: str) -> None:
         """Let the next message of a key have its turn."""
-        self._free.append(key)
-        if self._passing:
+        self._released.append(key)
+        if self._sending:
             # At QoS 0 a message is done while it is being sent: the call that is passing turns goes on with this one.
             return
-        self._passing = True
+        self._sending = True
         try:
-            while self._free:
-                self._pass_on(self._free.popleft())
+            while self._released:
+                self._send_next(self._released.popleft())
         finally:
-            self._passing = False
+            self._sending = False
 
-    def _pass_on(self, key: str) -> None:
-        queue = self._waiting[key]
+    def _send_next(self, key: str) -> None:
+        queue = self._queues[key]
         if not queue:
-            del self._waiting[key]
+            del self._queues[key]
             return
-        tokens = queue.popleft()
-        self.held -= 1
-        self._send(tokens)
+        attempts = queue.popleft()
+        self.waiting -= 1
+        self._send(attempts)

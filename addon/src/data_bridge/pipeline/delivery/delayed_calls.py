@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Timers:
+class DelayedCalls:
     """Things to do later on the running event loop; `cancel` forgets those that are left."""
 
     __slots__ = ("_handles",)
