@@ -66,7 +66,7 @@ async def test_a_reuse_is_known_across_a_turn(tmp_path: Path) -> None:
     carried = Carried(tmp_path, MAPPINGS, DEVICES)
     take(carried, envelope("u1", 1))
     carried.forget()
-    await carried.pipeline.deduplication.turn()
+    await carried.pipeline.deduplication.rotate()
     take(carried, envelope("u1", 2))
     assert carried.reused == [("u1", "iot/ingress")]
 
