@@ -1,4 +1,4 @@
-"""The steps of a price list's import: the list, its columns, its discounts, and a look at what it changes."""
+"""The steps of a price list's import: the list, its columns, its discounts, and a preview of the change."""
 
 from functools import partial
 from typing import Any, Final
@@ -6,6 +6,7 @@ from typing import Any, Final
 import voluptuous as vol
 from homeassistant.components.file_upload import process_uploaded_file
 from homeassistant.config_entries import ConfigEntryState, ConfigFlowResult, OptionsFlow
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.selector import (
     BooleanSelector,
     FileSelector,
@@ -138,6 +139,8 @@ class PriceImportSteps(OptionsFlow):
             change = await prepare(read.edits, remove_others=self._remove_others)
         except PriceListError as error:
             return self._import_form(error)
+        except HomeAssistantError:
+            return self._import_form(PriceListError("database_failed"))
         if user_input is not None:
             return self.async_create_entry(data=dict(self.config_entry.options))
         return await self._async_show_preview(change, read)
@@ -159,7 +162,7 @@ class PriceImportSteps(OptionsFlow):
         )
 
     async def _async_read_list(self) -> ConfigFlowResult:
-        """Read the products, and go on to what is to be asked next."""
+        """Read the products, and go on to the next question."""
         if (opened := self._opened) is None:
             return self._import_form()
         hub: Hub = self.config_entry.runtime_data
@@ -219,5 +222,5 @@ def _columns_schema(table: CsvTable) -> vol.Schema:
 
 
 def _label(header: str, sample: str) -> str:
-    """Return a column as a choice: its header, and what its first product has there."""
+    """Return a column as a choice: its header, and the cell of the first product."""
     return f"{bounded(header, 60)}: {bounded(sample, 40)}" if sample.strip() else bounded(header, 60)

@@ -8,10 +8,12 @@ from homeassistant.const import ATTR_CONFIG_ENTRY_ID
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv
+from homeassistant.util.json import JsonValueType
 
 from .action_calls import SITE_FIELD, amount, hub_of, invalid
 from .const import DOMAIN
-from .devices.products import PriceListError, ProductEdit
+from .devices.money import Currency
+from .devices.products import PriceListError, Product, ProductEdit
 from .hub import Hub
 
 ATTR_CODE: Final = "code"
@@ -92,10 +94,13 @@ async def _async_remove_product(call: ServiceCall) -> ServiceResponse:
 async def _async_get_products(call: ServiceCall) -> ServiceResponse:
     hub = hub_of(call)
     currency = hub.settings.currency
-    return {
-        "currency": currency.code,
-        "products": {product.code: product.as_answer(currency) for product in hub.prices},
-    }
+    # A copy: the list may change while a long answer is made.
+    products = await call.hass.async_add_executor_job(_answers, list(hub.prices), currency)
+    return {"currency": currency.code, "products": products}
+
+
+def _answers(products: Sequence[Product], currency: Currency) -> dict[str, JsonValueType]:
+    return {product.code: product.as_answer(currency) for product in products}
 
 
 def _answer(hub: Hub, code: str) -> ServiceResponse:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from homeassistant.config_entries import ConfigFlowResult
@@ -9,6 +10,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType, InvalidData
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+from sqlalchemy.exc import OperationalError
 
 from custom_components.iot_data_bridge import price_import_flow
 from custom_components.iot_data_bridge.const import DOMAIN
@@ -385,3 +387,18 @@ async def test_a_change_that_became_impossible_since_the_preview_says_so(
     assert (form["step_id"], form["errors"]) == ("import_prices", {"base": "price_missing"})
     # What was filled in is still there.
     assert offered(form)["text"] == "code,name\nMLON,Honeydew\n"
+
+
+async def test_a_list_that_cannot_be_stored_is_an_error(
+    hass: HomeAssistant, site: MockConfigEntry, caplog: pytest.LogCaptureFixture
+) -> None:
+    preview = await go_on(hass, await choose(hass, site, "import_prices"), text="code,price\nMLON,1\n")
+
+    def full(*_: object) -> None:
+        raise OperationalError("INSERT", None, Exception("disk full"))
+
+    with patch("custom_components.iot_data_bridge.database.stored_prices._write", full):
+        form = await go_on(hass, preview)
+    assert (form["step_id"], form["errors"]) == ("import_prices", {"base": "database_failed"})
+    assert "disk full" in caplog.text
+    assert len(site.runtime_data.prices) == 0

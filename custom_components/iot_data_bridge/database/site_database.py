@@ -59,7 +59,7 @@ class SiteDatabase:
         return await self._hass.async_add_executor_job(_damaged_files, self._path)
 
     async def async_run[ResultT](self, job: Callable[[Connection], ResultT]) -> ResultT:
-        """Return what a job returns; what it writes is written all or not at all.
+        """Return the result of a job, which writes all of its changes or none.
 
         Raises:
             HomeAssistantError: the database cannot be read or written, or is closed.
@@ -114,7 +114,7 @@ def _open(path: Path, now: datetime) -> Engine:
         try:
             return _open_sound(path)
         except OperationalError:
-            # A file that cannot be opened, or a full disk: nothing is known to be wrong with what is in it.
+            # A file that cannot be opened, or a full disk: its content may be sound.
             raise
         except DatabaseError as error:
             aside = _move_aside(path, now)

@@ -1,4 +1,4 @@
-"""The price list of a shop: what a product is, what it costs, and what edits of the list change."""
+"""The price list of a shop: products, their prices, and edits of the list."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -30,7 +30,7 @@ class PriceListError(ValueError):
         reason: a short stable word, for example `price_invalid`.
         position: the line of the text or the number of the product, counted from 1; 0 for the whole list.
         code: the product that is meant, as far as it is known.
-        text: what was written there.
+        text: the value that cannot be used.
     """
 
     def __init__(self, reason: str, position: int = 0, *, code: str = "", text: str = "") -> None:
@@ -145,7 +145,7 @@ class PriceListChange:
 
 @dataclass(slots=True)
 class PriceList:
-    """Products by code, and what each costs. A change costs what it changes, however long the list is."""
+    """Products and unit prices by code. A change takes time by its own size, however long the list is."""
 
     currency: Currency
     _products: dict[str, Product] = field(default_factory=dict)

@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
     @property
     def is_revenue(self) -> bool:
-        """Tell whether what was in the basket was sold, as far as is known."""
+        """Tell whether the contents were sold, as far as is known."""
         return self is not Outcome.CANCELLED
 
 
@@ -73,7 +73,7 @@ class SessionRecord:
     Attributes:
         basket: the basket's root topic.
         started: in UTC, as is `ended`.
-        total: what it cost, or the total last shown when a product had no price; None when there was neither.
+        total: of the contents, or the one last shown when a product had no price; None when there was neither.
     """
 
     basket: str

@@ -66,7 +66,7 @@ _HINTS: dict[str, tuple[str, ...]] = {
     "brand": ("brand", "vendor", "브랜드", "제조사", "品牌"),
 }
 _MISLEADING = {"price": ("compare", "cost", "sale", "online", "원가"), "name": ("vendor", "option", "file")}
-# What a spelling leaves out: spaces, underscores, hyphens and percent signs, and what is added in brackets.
+# A spelling leaves out spaces, underscores, hyphens, percent signs, and additions in brackets.
 _DECORATION = re.compile(r"[\s_%-]|[(\[\uff08].*")
 
 type Choice = Mapping[str, int]
@@ -117,7 +117,7 @@ def find_columns(headers: Sequence[str]) -> Columns:
     places: dict[str, int] = {}
     certain = True
     for field, found in named.items():
-        # The project's own word is meant, whatever else the list has.
+        # The project's own word counts before every other.
         own = [place for place in found if is_own_word(headers[place])]
         certain &= len(found) == 1 or bool(own)
         places[field] = (own or found)[0]

@@ -52,7 +52,7 @@ def open_list(text: str) -> OpenedList:
     """Recognise CSV with a header (comma, semicolon, tab or bar) or YAML.
 
     Raises:
-        PriceListError: saying what is wrong and where.
+        PriceListError: with the reason and the line.
     """
     if len(text) > LARGEST_LIST:
         raise PriceListError("file_too_large")
@@ -84,11 +84,11 @@ def read_list(
     Args:
         opened: the list.
         currency: of the prices.
-        columns: what a person chose; None for those that were found.
+        columns: those that a person chose; None for those that were found.
         fractions: how discounts below 1 are meant.
 
     Raises:
-        PriceListError: saying what is wrong and where.
+        PriceListError: with the reason and the line.
     """
     chosen = columns or opened.columns
     if chosen is not None and not chosen.certain:

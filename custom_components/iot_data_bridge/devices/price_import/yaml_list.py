@@ -54,7 +54,7 @@ class YamlList:
         self._drain()
 
     def _by_codes(self) -> Iterator[Record]:
-        """Read `code: {…}`, or what is under `products`."""
+        """Read `code: {…}`, or the value of `products`."""
         seen: set[str] = set()
         while isinstance(key := next(self._events), ScalarEvent):
             if key.value in seen:
@@ -119,7 +119,7 @@ class YamlList:
             depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
 
     def _drain(self) -> None:
-        """Read the rest, which may have an error that explains what was found."""
+        """Read the rest, whose errors explain more."""
         for _ in self._events:
             pass
 
