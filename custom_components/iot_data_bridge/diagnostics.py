@@ -62,6 +62,7 @@ def _settings(hass: HomeAssistant, entry: SiteConfigEntry, hub: Hub) -> dict[str
         "connected": mqtt.is_connected(hass),
         "currency": hub.settings.currency.code,
         "products": len(hub.prices),
+        "session_records_lost": hub.stored_sessions.lost,
     }
 
 
