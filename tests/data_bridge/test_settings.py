@@ -237,7 +237,6 @@ def test_unless_told_otherwise_every_reason_that_loses_data_is_kept() -> None:
         # Of deliveries, which are always kept.
         Reason.NO_TRANSPORT,
         Reason.REFUSED,
-        Reason.STOPPED,
         # Of topics whose rule was taken out of the catalog: nobody wants them any more.
         Reason.UNSUBSCRIBED,
         # Nothing is there any more, says who removes a retained message.

@@ -22,7 +22,6 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
     NO_TRANSPORT = "no_transport"  # the device is reached over a transport that is not there
     REFUSED = "refused"  # the broker refused a delivery, every time it was tried
-    STOPPED = "stopped"  # the bridge stopped before the broker confirmed
     UNSUBSCRIBED = "unsubscribed"  # came by a subscription that an earlier catalog left with the broker
     OVERLOAD = "overload"  # of QoS 0, faster than what it causes is confirmed, and more than may wait
     CLEARED = "cleared"  # an empty payload, which removes a retained message
@@ -34,7 +33,6 @@ INPUT_REASONS = frozenset(Reason) - {
     Reason.DUPLICATE,
     Reason.NO_TRANSPORT,
     Reason.REFUSED,
-    Reason.STOPPED,
     Reason.UNSUBSCRIBED,
     Reason.OVERLOAD,
     Reason.CLEARED,
