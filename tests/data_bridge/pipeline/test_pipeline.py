@@ -18,7 +18,6 @@ from data_bridge.catalog.model import Catalog
 from data_bridge.dead_letters.letter import DeadLetter
 from data_bridge.logs import LimitedLog
 from data_bridge.pipeline.pipeline import Pipeline
-from data_bridge.pipeline.resolver import Fanout, encode
 from data_bridge.reasons import Reason
 from data_bridge.settings import (
     DeadLetterSettings,
@@ -590,20 +589,30 @@ async def test_a_topic_goes_on_after_a_message_that_became_a_dead_letter(bridge:
     assert [each.payload for each in bridge.connection.take()] == [b'{"object":"Plain","value":"2"}']
 
 
+@pytest.mark.parametrize("template", [None, '{"v":{value}}'])
 async def test_a_message_that_meets_a_fault_does_not_keep_its_topic_waiting(
-    bridge: Harness, monkeypatch: pytest.MonkeyPatch
+    make: MakeHarness, monkeypatch: pytest.MonkeyPatch, template: str | None
 ) -> None:
-    def fail(route: Fanout, value: Value) -> bytes:
+    """With a template a message takes the general path, without the short one."""
+
+    def fail(value: Value) -> bytes:
         if value != "1":
             raise RuntimeError("a bug")
-        return encode(route, value)
+        return orjson.dumps(value)
 
+    bridge = make()
+    if template is not None:
+        catalogs = bridge.pipeline._settings.catalogs
+        catalogs.devices.write_text(f"{DEVICES}  VM-A: {{mqtt: {{payload: '{template}'}}}}\n")
+        bridge.pipeline.swap(bridge.pipeline.prepare(load(CatalogFiles(catalogs.mappings, catalogs.devices))))
     bridge.raw(b"0", "plain/x")
-    monkeypatch.setattr("data_bridge.pipeline.transport.encode", fail)
+    monkeypatch.setattr("data_bridge.pipeline.transport.dumps", fail)
+    monkeypatch.setattr("data_bridge.pipeline.transport.encode", lambda _, value: fail(value))
     for value in (b"2", b"1"):
         bridge.raw(value, "plain/x")
     bridge.connection.take()[0].answer(0)
-    assert [each.payload for each in bridge.connection.take()] == [b'{"object":"Plain","value":"1"}']
+    expected = b'{"v":"1"}' if template else b'{"object":"Plain","value":"1"}'
+    assert [each.payload for each in bridge.connection.take()] == [expected]
     assert [letter.reason for letter, _ in bridge.letters] == [Reason.INTERNAL_ERROR]
 
 

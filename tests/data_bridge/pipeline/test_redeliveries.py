@@ -16,12 +16,20 @@ from data_bridge.catalog.files import CatalogFiles
 from data_bridge.catalog.loader import load
 from data_bridge.damaged_files import DamagedFileError, DamagedFiles
 from data_bridge.logs import LimitedLog
-from data_bridge.pipeline.deduplication.redeliveries import Redeliveries, key_of
+from data_bridge.pipeline.deduplication.redeliveries import Redeliveries, digest_of, seed_of
 from data_bridge.pipeline.pipeline import Pipeline
-from data_bridge.settings import Settings
+from data_bridge.settings import DeduplicationSettings, Settings
 from tests.data_bridge.connections import ScriptedConnection, not_damaged
 from tests.data_bridge.proxy import Proxy
 from tests.data_bridge.running import WAIT_SECONDS, BridgeProcess, Listener
+
+
+def deliver(redeliveries: Redeliveries, identifier: int, topic: str = "a", payload: bytes = b"5") -> None:
+    redeliveries.unwritten.append((identifier, digest_of(payload, seed_of(topic))))
+
+
+def known(redeliveries: Redeliveries, identifier: int, topic: str = "a", payload: bytes = b"5") -> bool:
+    return redeliveries.is_redelivered(identifier, digest_of(payload, seed_of(topic)))
 
 
 def opened(path: Path, window: int = 10) -> Redeliveries:
@@ -32,26 +40,41 @@ def opened(path: Path, window: int = 10) -> Redeliveries:
 
 def test_what_was_delivered_is_known_by_identifier_topic_and_payload() -> None:
     redeliveries = Redeliveries(10)
-    redeliveries.delivered(key_of(7, "a/b", b"5"))
-    assert redeliveries.was_delivered(key_of(7, "a/b", b"5"))
-    assert not redeliveries.was_delivered(key_of(8, "a/b", b"5"))
-    assert not redeliveries.was_delivered(key_of(7, "a/c", b"5"))
-    assert not redeliveries.was_delivered(key_of(7, "a/b", b"6"))
+    deliver(redeliveries, 7, "a/b", b"5")
+    assert known(redeliveries, 7, "a/b", b"5")
+    assert not known(redeliveries, 8, "a/b", b"5")
+    assert not known(redeliveries, 7, "a/c", b"5")
+    assert not known(redeliveries, 7, "a/b", b"6")
 
 
 def test_what_the_broker_cannot_send_again_is_forgotten() -> None:
     redeliveries = Redeliveries(3)
     for identifier in range(1, 5):
-        redeliveries.delivered(key_of(identifier, "a", b"5"))
-    known = [redeliveries.was_delivered(key_of(identifier, "a", b"5")) for identifier in range(1, 5)]
-    assert known == [False, True, True, True]
+        deliver(redeliveries, identifier)
+    found = [known(redeliveries, identifier) for identifier in range(1, 5)]
+    assert found == [False, True, True, True]
 
 
-def test_an_identifier_in_use_anew_says_nothing_of_the_message_before() -> None:
-    redeliveries = Redeliveries(10)
-    redeliveries.delivered(key_of(7, "a", b"5"))
-    redeliveries.forget(7)
-    assert not redeliveries.was_delivered(key_of(7, "a", b"5"))
+async def test_an_identifier_in_use_anew_says_nothing_of_the_message_before(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text("mappings:\n  - {topic: a, object: One, value_type: integer}\n")
+    (tmp_path / "d.yaml").write_text("objects: {One: [D]}\n")
+    connection = ScriptedConnection()
+    catalog = load(CatalogFiles(tmp_path / "m.yaml", tmp_path / "d.yaml"))
+    settings = Settings(data_directory=tmp_path, deduplication=DeduplicationSettings(persist=False))
+    pipeline = Pipeline(connection, settings, catalog, lambda *_: None, LimitedLog(lambda *_: None))
+    pipeline.start()
+    connection.transmissions = {1: (7, False), 2: (7, False), 3: (7, True), 4: (7, True)}
+    connection.deliver("a", b"5", 1)
+    connection.take()[0].answer(0)
+    connection.deliver("a", b"5", 2)
+    (again,) = connection.take()
+    # Sent again while it is under way, it is answered with it; another reading is another message.
+    connection.deliver("a", b"5", 3)
+    connection.deliver("a", b"6", 4)
+    again.answer(0)
+    (other,) = connection.take()
+    other.answer(0)
+    assert connection.acknowledged == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("damage", ["cut", "moved", "random", "largest"])
@@ -59,7 +82,7 @@ def test_a_damaged_ring_is_told(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "seen" / "redelivered.bin"
     before = opened(path, 5)
     for identifier in range(1, 20):
-        before.delivered(key_of(identifier, "a", b"5"))
+        deliver(before, identifier)
         before.write()
     before.close()
     data = path.read_bytes()
@@ -84,10 +107,10 @@ def test_whatever_the_file_holds_the_bridge_goes_on_with_it_or_tells(content: by
             redeliveries = opened(path)
         except DamagedFileError:
             return
-        redeliveries.delivered(key_of(1, "a", b"5"))
+        deliver(redeliveries, 1)
         redeliveries.write()
         redeliveries.close()
-        assert opened(path).was_delivered(key_of(1, "a", b"5"))
+        assert known(opened(path), 1)
 
 
 @pytest.mark.parametrize("window", [3, 4, 10])
@@ -96,19 +119,19 @@ def test_another_process_knows_it_too(tmp_path: Path, window: int, written: set[
     path = tmp_path / "seen" / "redelivered.bin"
     before = opened(path, 4)
     for identifier in range(1, 8):
-        before.delivered(key_of(identifier, "a", b"5"))
+        deliver(before, identifier)
         if identifier in written:
             before.write()
     # Killed: never closed.
     for _ in range(2):
         after = opened(path, window)
-        known = [identifier for identifier in range(1, 8) if after.was_delivered(key_of(identifier, "a", b"5"))]
-        assert known == list(range(8 - min(window, 4), 8))
+        found = [identifier for identifier in range(1, 8) if known(after, identifier)]
+        assert found == list(range(8 - min(window, 4), 8))
         after.close()
     last = opened(path, window)
-    last.delivered(key_of(8, "a", b"5"))
+    deliver(last, 8)
     last.write()
-    assert opened(path, window).was_delivered(key_of(8, "a", b"5"))
+    assert known(opened(path, window), 8)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere a file's mode does not say who may read it")
@@ -163,6 +186,6 @@ async def test_identities_that_the_disk_does_not_take_keep_no_reading_from_being
     assert pipeline.transport.unwritten == 1
     after_a_kill = Redeliveries(settings.broker.receive_maximum, tmp_path / "seen" / "redelivered.bin")
     after_a_kill.open()
-    assert after_a_kill.was_delivered(key_of(7, "a", b"5"))
+    assert known(after_a_kill, 7)
     pipeline.transport.close()
     after_a_kill.close()

@@ -30,6 +30,9 @@ mappings:
   - {topic: a/+, path: x, object: Both, value_type: integer}
   - {topic: a/+, path: y, object: Both, value_type: integer}
   - {topic: +/b, path: z, object: Other, value_type: integer}
+  - {topic: one/path, path: payload.VALUE, object: Path, value_type: float}
+  - {topic: one/text, object: Plain, value_type: text}
+  - {topic: one/none, path: payload, object: Nowhere, value_type: text}
 """
 DEVICES = """\
 objects:
@@ -39,9 +42,14 @@ objects:
   Text: [T]
   Both: [A]
   Other: [A]
+  Path: [A, C]
+  Plain: [A]
 devices:
   T: {mqtt: {topic: "t/{object}", qos: 0, payload: "v={value}"}}
 """
+
+
+TOPICS = ["iot/ingress", "iot/x", "a/b", "a/c", "one/path", "one/text", "one/none"]
 
 
 class Bridge:
@@ -107,7 +115,7 @@ payloads = (envelopes | values).map(lambda value: json.dumps(value).encode()) | 
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400, deadline=None)
-@given(payload=payloads, topic=st.sampled_from(["iot/ingress", "iot/x", "a/b", "a/c"]))
+@given(payload=payloads, topic=st.sampled_from(TOPICS))
 async def test_what_is_sent_and_skipped_is_what_is_explained(tmp_path: Path, payload: bytes, topic: str) -> None:
     bridge = Bridge(tmp_path)
     ways = bridge.pipeline.ways.of_topic(topic)

@@ -2,7 +2,6 @@
 
 from data_bridge.catalog.casts import CastError
 from data_bridge.dead_letters.letter import DeadLetter, Origin, OriginKind
-from data_bridge.pipeline.deduplication.redeliveries import Key
 from data_bridge.pipeline.rejections import Incoming, Note, Part, Reject
 from data_bridge.pipeline.transport import Transport
 from data_bridge.pipeline.ways import MappedMessage, Opened, TopicWay, Ways
@@ -31,7 +30,7 @@ class Mapping:
         self._note = note
         self._part = part
         self._ordered = ordered
-        self._topics_ordered = topics_ordered
+        self.topics_ordered = topics_ordered
         self.swap(ways)
 
     def swap(self, ways: Ways) -> None:
@@ -77,7 +76,7 @@ class Mapping:
         return self.ways.envelopes.map(Opened(trace_id, body), payload)  # type: ignore[arg-type]  # a part of JSON
 
     def map_topic(
-        self, way: TopicWay, topic: str, payload: bytes, ack_token: int, started: int, key: Key | None
+        self, way: TopicWay, topic: str, payload: bytes, ack_token: int, started: int, packet: int, digest: int
     ) -> None:
         """Map what topic rules find in a message; one that fails does not stop the others."""
         mapped = way.map(way.open(payload), payload)
@@ -99,7 +98,8 @@ class Mapping:
             "",
             ack_token,
             started,
-            key=key,
-            topic=topic if self._topics_ordered else None,
+            packet=packet,
+            digest=digest,
+            topic=topic if self.topics_ordered else None,
             parts=parts,
         )

@@ -175,8 +175,8 @@ class Pipeline:
             state.dirty = True
             self.transport.changed.append(state)
 
-    def _handlers(self, _topic: str, matches: Sequence[FilterMatch]) -> list[MessageHandler]:
-        handlers = self.input.handlers(self.ways.of(matches))
+    def _handlers(self, topic: str, matches: Sequence[FilterMatch]) -> list[MessageHandler]:
+        handlers = self.input.handlers(topic, self.ways.of(matches))
         if self._watch is not None and handlers:
             handlers[0] = _watched(self._watch, handlers[0])
         return handlers

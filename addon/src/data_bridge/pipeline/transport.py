@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import perf_counter_ns
 
 from orjson import dumps
@@ -10,7 +11,7 @@ from data_bridge.catalog.casts import Value
 from data_bridge.dead_letters.letter import DeadLetter, DeadLetterSink
 from data_bridge.dead_letters.rate_limit import RateLimiter
 from data_bridge.pipeline.connection import FAILURE, Connection, PreparedPublish
-from data_bridge.pipeline.deduplication.redeliveries import Key, Redeliveries
+from data_bridge.pipeline.deduplication.redeliveries import Redeliveries
 from data_bridge.pipeline.deduplication.traces import Deduplication
 from data_bridge.pipeline.delivery.backpressure import Backpressure
 from data_bridge.pipeline.delivery.delayed_calls import DelayedCalls
@@ -63,6 +64,8 @@ class Transport:
         self._ordered = ordered
         self._trace_queue = KeyedQueue(self._send_waiting)
         self._topic_queue = KeyedQueue(self._send_waiting)
+        self._topics = self._topic_queue.queues
+        self._by_packet = self.redeliveries.in_flight
         self._delayed_calls = DelayedCalls()
         self._backpressure = Backpressure(connection, self._delayed_calls, self._submit_queued)
         self._writing = False
@@ -147,6 +150,47 @@ class Transport:
         if ack_token:
             self._acknowledge(ack_token)
 
+    def deliver_topic(
+        self,
+        fanout: Fanout,
+        value: Value,
+        topic: str | None,
+        ack_token: int,
+        started: int,
+        packet: int,
+        digest: int,
+    ) -> None:
+        """Do as `deliver` for a message of a topic rule: `deliver_all` for one fanout that has targets, with QoS 1."""
+        payload = fanout.head + dumps(value) + b"}"
+        targets = fanout.targets
+        name = fanout.object
+        message = InFlightMessage(None, "", ack_token, started, len(targets), digest)
+        self.mapped += 1
+        if packet:
+            message.packet = packet
+            self._by_packet[packet] = message
+        now = True
+        if topic is not None:
+            message.topic = topic
+            if topic in self._topics:
+                now = False
+            else:
+                self._topics[topic] = None
+        for prepared, state, output in targets:
+            if now:
+                attempt = (message, output, payload, name, 1)
+                if not self._publish(prepared, payload, self._acknowledged, attempt):
+                    self._backpressure.add(attempt)
+            if state is not None:
+                state.values[name] = value
+                state.changed_ns = started
+                if not state.dirty:
+                    state.dirty = True
+                    self.changed.append(state)
+        if not now and topic is not None:
+            self._topic_queue.acquire(topic, [(message, output, payload, name, 1) for _, _, output in targets])
+            self._backpressure.set_waiting(self._waiting)
+
     def deliver_all(
         self,
         mapped: Mapped,
@@ -155,50 +199,44 @@ class Transport:
         ack_token: int,
         started: int,
         on_done: Callable[[bool], None] | None = None,
-        key: Key | None = None,
+        packet: int = 0,
         topic: str | None = None,
         parts: Sequence[DeadLetter] = (),
         digest: int | None = None,
     ) -> None:
-        """Send all values of one message, whatever their routes need; each route must have an output.
+        """Send all values of one message, whatever their fanouts need; each must have an output.
 
-        `key` is what a message without an identity has when it is sent again. One without a trace id waits for those
-        before it of the same `topic`, if that is given. `parts` are letters of what the message held besides: it is
-        done when they are stored too.
+        `digest` is that of the message, and `packet` its packet identifier: a message without an identity has both when
+        it is sent again. One without a trace id waits for those before it of the same `topic`, if that is given.
+        `parts` are letters of what the message held besides: it is done when they are stored too.
         """
         remaining = sum(len(fanout.outputs) for fanout, _ in mapped) + len(parts)
         message = InFlightMessage(identity, trace_id, ack_token, started, remaining, digest)
         # First of all: a fault that it meets may cost this message, but not the turn of those behind it.
         attempts = self._encode(message, mapped)
         if on_done is not None:
-            message.requested = True
+            message.mark_requested()
             message.add_done_callback(on_done)
-        if key is not None:
-            self._watch_for(key, message)
+        if packet:
+            message.packet = packet
+            self._by_packet[packet] = message
         self.mapped += 1
         if identity is not None:
             self.in_flight[identity] = message
+        now = True
         if trace_id:
-            now = not self._ordered or self._trace_queue.acquire(trace_id, message, attempts)
-        else:
-            now = topic is None or self._topic_queue.acquire(topic, message, attempts)
+            if self._ordered:
+                message.release_with(partial(self._trace_queue.release, trace_id))
+                now = self._trace_queue.acquire(trace_id, attempts)
+        elif topic is not None:
+            message.topic = topic
+            now = self._topic_queue.acquire(topic, attempts)
         if now:
             self._send(attempts)
         else:
             self._backpressure.set_waiting(self._waiting)
         for part in parts:
             self._dead_letter(part, lambda: self._delivered(message))
-
-    def _watch_for(self, key: Key, message: InFlightMessage) -> None:
-        redeliveries = self.redeliveries
-        redeliveries.in_flight[key] = message
-
-        def done(_: bool) -> None:
-            if redeliveries.in_flight.get(key) is message:
-                del redeliveries.in_flight[key]
-            redeliveries.delivered(key)
-
-        message.add_done_callback(done)
 
     def _encode(self, message: InFlightMessage, mapped: Mapped) -> list[DeliveryAttempt]:
         attempts: list[DeliveryAttempt] = []
@@ -248,8 +286,7 @@ class Transport:
         output = Output(letter.device, letter.topic, letter.qos, prepared, None, None, letter.retain)
         message = InFlightMessage(None, letter.trace_id, 0, perf_counter_ns(), 1)
         message.add_done_callback(on_done)
-        message.requested = True
-        message.letter = (number, letter.attempts)
+        message.mark_requested((number, letter.attempts))
         self.mapped += 1
         attempt = (message, output, letter.payload, letter.object, 1)
         if not self._submit(prepared, attempt):
@@ -257,7 +294,9 @@ class Transport:
 
     # ------------------------------------------------------------ answers
 
-    def _acknowledged(self, attempt: DeliveryAttempt, reason_code: int) -> None:
+    def _acknowledged(  # noqa: C901 -- a call costs more here
+        self, attempt: DeliveryAttempt, reason_code: int
+    ) -> None:
         message = attempt[0]
         if reason_code >= FAILURE:
             self._refused(attempt, reason_code)
@@ -278,14 +317,17 @@ class Transport:
                 self._seen.unwritten.append(identity)
                 if not self._writing:
                     self._write_soon()
+        elif message.packet:
+            self._note_delivered(message)
         if message.ack_token:
             self._acknowledge(message.ack_token)
-        if (
-            message.duplicate_tokens is not None
-            or message.done_callbacks is not None
-            or message.release_key is not None
-            or self._on_idle is not None
-        ):
+        topic = message.topic
+        if topic is not None:
+            if self._topics[topic] is None:
+                del self._topics[topic]
+            else:
+                self._topic_queue.release(topic)
+        if message.extras is not None or self._on_idle is not None:
             self._follow_up(message)
 
     def _delivered(self, message: InFlightMessage) -> None:
@@ -303,17 +345,29 @@ class Transport:
                 self._seen.unwritten.append(identity)
                 if not self._writing:
                     self._write_soon()
+        elif message.packet:
+            self._note_delivered(message)
         if message.ack_token:
             self._acknowledge(message.ack_token)
+        if message.topic is not None:
+            self._topic_queue.release(message.topic)
         self._follow_up(message)
 
+    def _note_delivered(self, message: InFlightMessage) -> None:
+        packet = message.packet
+        if self._by_packet.get(packet) is message:
+            del self._by_packet[packet]
+        self.redeliveries.unwritten.append((packet, message.digest or 0))
+
     def _follow_up(self, message: InFlightMessage) -> None:
-        for ack_token in message.duplicate_tokens or ():
-            self._acknowledge(ack_token)
-        for on_done in message.done_callbacks or ():
-            on_done(message.complete)
-        if message.release_key is not None:
-            message.release_key()
+        extras = message.extras
+        if extras is not None:
+            for ack_token in extras.duplicate_tokens:
+                self._acknowledge(ack_token)
+            for on_done in extras.done_callbacks:
+                on_done(message.complete)
+            if extras.release_key is not None:
+                extras.release_key()
         if self._on_idle is not None and self.open == 0:
             self._on_idle.set()
 
@@ -363,7 +417,7 @@ class Transport:
         message, output, payload, name, tries = attempt
         message.complete = False
         self.dead_lettered += 1
-        number, before = message.letter or (None, 0)
+        number, before = (message.extras and message.extras.letter) or (None, 0)
         letter = DeadLetter(
             reason,
             detail,

@@ -38,19 +38,6 @@ class Deliveries:
         self._waiting.append((identifier, qos))
         return token
 
-    def identifier_of_last(self, token: int) -> bytes:
-        """Return the packet identifier of the message that came last; nothing when that is not this token's."""
-        waiting = self._waiting
-        position = token - self._first
-        last = len(waiting) - 1
-        if not 0 <= position <= last:
-            return b""
-        while position < last:
-            if waiting[position][1]:
-                return b""
-            position += 1
-        return waiting[last][0]
-
     def acknowledge(self, token: int) -> bool:
         """Acknowledge one share of a message; False when the token is stale or was used before."""
         acknowledged = self._acknowledged

@@ -36,7 +36,8 @@ class Dispatcher:
         self._tell_broker = acknowledge
         self._unhandled = unhandled
         self._command = 0  # of the message that is being handled
-        self._repeated = range(0)  # the deliveries of the last message that was marked as sent before
+        self._identifier = b""  # its packet identifier
+        self._first, self._last = 0, -1  # its deliveries
 
     def recipients(self, topic_bytes: bytes, identifiers: Sequence[int] | bytes = ()) -> Recipients:
         """Return who wants a topic's messages: one look-up for a topic that came before.
@@ -95,8 +96,8 @@ class Dispatcher:
             shares = len(routes)
             with self._lock:
                 delivery = self.deliveries.open(identifier, qos, shares)
-            if command & DUPLICATE:
-                self._repeated = range(delivery, delivery + shares)
+            self._identifier = identifier
+            self._first, self._last = delivery, delivery + shares - 1
         for route in routes:
             try:
                 route(topic, payload, delivery)
@@ -140,9 +141,10 @@ class Dispatcher:
 
     def transmission(self, delivery: int) -> tuple[int, bool]:
         """Return a delivery's packet identifier and DUP flag; 0 and False when it is not the one being handled."""
-        with self._lock:
-            identifier = self.deliveries.identifier_of_last(delivery)
-        return int.from_bytes(identifier), delivery in self._repeated
+        if not self._first <= delivery <= self._last:
+            return 0, False
+        identifier = self._identifier
+        return identifier[0] << 8 | identifier[1], bool(self._command & DUPLICATE)
 
     def is_retained(self) -> bool:
         """Tell whether the message that is being handled is one that the broker has kept."""

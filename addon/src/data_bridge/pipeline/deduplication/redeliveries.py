@@ -7,30 +7,35 @@ have had on its way without an answer: older ones it cannot send again, and thei
 """
 
 import contextlib
-from hashlib import blake2b
 from pathlib import Path
 from struct import Struct
 from typing import BinaryIO
+from zlib import crc32
 
 from data_bridge.damaged_files import DamagedFileError, unreadable
 from data_bridge.files import make_private_folder, write_atomically
 from data_bridge.pipeline.delivery.message import InFlightMessage
 
-type Key = tuple[int, bytes]
-"""A message's packet identifier, and a digest of its topic and payload."""
-
 # Which delivery it was, counted from 1; packet identifier; digest.
 _RECORD = Struct("<QH14s")
 # More than can be counted in the life of a machine.
 _LARGEST_NUMBER = 2**62
+_DIGEST_BYTES = 14
 
 
-def key_of(packet_identifier: int, topic: str, payload: bytes) -> Key:
-    """Return what the same message has when it is sent again."""
-    digest = blake2b(payload, digest_size=14)
+def seed_of(topic: str) -> int:
+    """Return what the digests of a topic's messages begin with."""
     # No topic holds a NUL, so that nothing else makes the same bytes.
-    digest.update(b"\0" + topic.encode())
-    return packet_identifier, digest.digest()
+    return crc32(topic.encode() + b"\0")
+
+
+def digest_of(payload: bytes, seed: int) -> int:
+    """Return what tells a message from another with its packet identifier: checksum and length.
+
+    It costs a third of a cryptographic digest, and only readings of one topic and length that the broker confuses with
+    each other are compared: those that differ in one place never have the same.
+    """
+    return crc32(payload, seed) | len(payload) << 32
 
 
 class Redeliveries:
@@ -39,17 +44,20 @@ class Redeliveries:
     The file is not synced: it survives the process, and for the most part a power cut.
     """
 
-    __slots__ = ("_delivered", "_file", "_number", "_path", "_records", "_window", "in_flight")
+    __slots__ = ("_delivered", "_file", "_number", "_path", "_records", "_window", "in_flight", "unwritten")
 
     def __init__(self, window: int, path: Path | None = None) -> None:
         """Make it for a broker that sends at most `window` messages without an answer."""
-        self.in_flight: dict[Key, InFlightMessage] = {}
+        # Public for the hot path. Messages in flight by packet identifier: a new message has taken that of the one
+        # before, which is answered, and will not come again. And the identifiers and digests of what was delivered.
+        self.in_flight: dict[int, InFlightMessage] = {}
+        self.unwritten: list[tuple[int, int]] = []
         self._window = window
         self._path = path
         self._file: BinaryIO | None = None
         self._number = 0
         self._records: list[bytes] = []
-        self._delivered: dict[int, tuple[bytes, int]] = {}
+        self._delivered: dict[int, tuple[int, int]] = {}
 
     def open(self) -> None:
         """Read what an earlier process left, and begin to write; before the first message, and best on a thread.
@@ -61,44 +69,40 @@ class Redeliveries:
         if self._path is None:
             return
         make_private_folder(self._path.parent)
-        for number, identifier, digest in _read(self._path):
-            self._delivered[identifier] = (digest, number)
+        for number, identifier, record in _read(self._path):
+            self._delivered[identifier] = (int.from_bytes(record), number)
             self._number = number
         slots = bytearray(self._window * _RECORD.size)
         for identifier, (digest, number) in self._delivered.items():
             if self._number - number < self._window:
-                _RECORD.pack_into(slots, self._place(number), number, identifier, digest)
+                _RECORD.pack_into(slots, self._place(number), number, identifier, digest.to_bytes(_DIGEST_BYTES))
         # The window may have changed, so the file is made anew beside the old one.
         write_atomically(self._path, bytes(slots))
         self._file = self._path.open("r+b", buffering=0)
 
-    def was_delivered(self, key: Key) -> bool:
+    def is_redelivered(self, packet_identifier: int, digest: int) -> bool:
         """Tell whether a message that is marked as sent before was delivered then."""
-        identifier, digest = key
-        known = self._delivered.get(identifier)
+        self._take_note()
+        known = self._delivered.get(packet_identifier)
         return known is not None and known[0] == digest and self._number - known[1] < self._window
 
-    def forget(self, packet_identifier: int) -> None:
-        """Note that a new message has this identifier: what had it before is answered, and will not come again."""
-        self._delivered.pop(packet_identifier, None)
-
-    def delivered(self, key: Key) -> None:
-        """Remember a message."""
-        self._number += 1
-        identifier, digest = key
-        self._delivered[identifier] = (digest, self._number)
-        if self._file is not None:
-            self._records.append(_RECORD.pack(self._number, identifier, digest))
+    def _take_note(self) -> None:
+        for identifier, digest in self.unwritten:
+            self._number += 1
+            self._delivered[identifier] = (digest, self._number)
+            self._records.append(_RECORD.pack(self._number, identifier, digest.to_bytes(_DIGEST_BYTES)))
+        self.unwritten.clear()
 
     def write(self) -> None:
-        """Hand what was remembered since the last call to the operating system; before it is acknowledged.
+        """Hand what was delivered since the last call to the operating system; before it is acknowledged.
 
         Raises:
             OSError: the disk is full or gone.
         """
-        if not self._records or self._file is None:
-            return
+        self._take_note()
         records, self._records = self._records[-self._window :], []
+        if not records or self._file is None:
+            return
         first = self._number - len(records) + 1
         # They lie in a ring: what does not fit before its end begins it anew.
         before_end = self._window - first % self._window

@@ -1,43 +1,46 @@
-"""Whose turn it is: messages that must keep their order are sent one after the other."""
+"""Order per key: messages with the same key are sent one after the other."""
 
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 
-from data_bridge.pipeline.delivery.message import DeliveryAttempt, InFlightMessage
+from data_bridge.pipeline.delivery.message import DeliveryAttempt
 
 
 class KeyedQueue:
-    """One message of a key is under way at a time; the others of that key wait, in the order they came."""
+    """One message of a key is in flight at a time; the others of that key wait, first in, first out."""
 
-    __slots__ = ("_queues", "_released", "_send", "_sending", "waiting")
+    __slots__ = ("_released", "_send", "_sending", "queues", "waiting")
 
     def __init__(self, send: Callable[[list[DeliveryAttempt]], None]) -> None:
-        """Make it with what sends the deliveries of a message that had to wait, once its turn has come."""
+        """`send` is called with the attempts of a message that waited, once its key is released."""
         self.waiting = 0
+        # The keys with a message in flight, and those that wait (None: none did). Public for the hot path, which
+        # acquires a free key, and releases one that has no queue, without a call.
+        self.queues: dict[str, deque[list[DeliveryAttempt]] | None] = {}
         self._send = send
-        self._queues: dict[str, deque[list[DeliveryAttempt]] | None] = {}
         self._released: deque[str] = deque()
         self._sending = False
 
-    def acquire(self, key: str, message: InFlightMessage, attempts: list[DeliveryAttempt]) -> bool:
-        """Give a message its turn: True when that is now, so that the caller sends it."""
-        message.release_key = partial(self._release, key)
-        if key not in self._queues:
-            self._queues[key] = None
+    def acquire(self, key: str, attempts: list[DeliveryAttempt]) -> bool:
+        """Return True when the key was free and the caller sends the message now; False when it waits.
+
+        `release` must follow when the message is done.
+        """
+        if key not in self.queues:
+            self.queues[key] = None
             return True
-        queue = self._queues[key]
+        queue = self.queues[key]
         if queue is None:
-            queue = self._queues[key] = deque()
+            queue = self.queues[key] = deque()
         queue.append(attempts)
         self.waiting += 1
         return False
 
-    def _release(self, key: str) -> None:
-        """Let the next message of a key have its turn."""
+    def release(self, key: str) -> None:
+        """Send the next message of a key, or free the key."""
         self._released.append(key)
         if self._sending:
-            # At QoS 0 a message is done while it is being sent: the call that is passing turns goes on with this one.
+            # At QoS 0 a message is done inside its own send: the loop below continues with this key.
             return
         self._sending = True
         try:
@@ -47,9 +50,9 @@ class KeyedQueue:
             self._sending = False
 
     def _send_next(self, key: str) -> None:
-        queue = self._queues[key]
+        queue = self.queues[key]
         if not queue:
-            del self._queues[key]
+            del self.queues[key]
             return
         attempts = queue.popleft()
         self.waiting -= 1
