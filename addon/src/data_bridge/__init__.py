@@ -1,4 +1,4 @@
-"""The bridge: maps what devices say to what other devices expect, by catalog, without losing a message."""
+"""The bridge: maps messages of devices to values for other devices, by catalog, without losing a message."""
 
 from importlib.metadata import version
 

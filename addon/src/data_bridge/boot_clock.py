@@ -1,4 +1,4 @@
-"""Time since the machine was started: a clock that no person and no time server sets."""
+"""Uptime of the machine: a clock that neither people nor time servers set."""
 
 import time
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class BootTime:
     """Seconds since a start of a machine, the time that it slept included.
 
     `boot` names that start, so that two times can be compared after the process has ended; it is empty where the system
-    does not name it (all but Linux): then two times of two processes say nothing about each other.
+    does not name it (all but Linux): then the times of two processes cannot be compared.
     """
 
     boot: str

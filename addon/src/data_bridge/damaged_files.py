@@ -13,7 +13,7 @@ import orjson
 class DamagedFileError(Exception):
     """A file or a folder that cannot be used as it is: damaged, of the wrong kind, or unreadable.
 
-    `companions` are endings of the names of files that belong to it: without it they are of no use.
+    `companions` are endings of the names of files that are useless without it.
     """
 
     def __init__(self, path: Path, cause: str, companions: tuple[str, ...] = ()) -> None:
@@ -36,7 +36,7 @@ class DamagedFiles:
     """Moves files aside that cannot be used, so that the program runs without them, and reports each."""
 
     def __init__(self, report: Callable[[DamagedFile], None], clock: Callable[[], float] = time.time) -> None:
-        """Make it with what reports a damaged file, and a clock of Unix seconds."""
+        """`report` is called with each damaged file; `clock` returns Unix seconds."""
         self.count = 0
         self._report = report
         self._clock = clock
@@ -86,7 +86,7 @@ def _with_ending(path: Path, ending: str) -> Path:
 
 
 def read_json(path: Path) -> object | None:
-    """Return what a JSON file holds, None when there is no file.
+    """Return the document of a JSON file, None when there is no file.
 
     Raises:
         DamagedFileError: it cannot be read, or is no JSON.
@@ -113,10 +113,10 @@ def check_file(path: Path) -> None:
 
 
 def unreadable(path: Path, error: OSError) -> DamagedFileError:
-    """Return the error for a file that the system does not let us read."""
+    """Return the error for an unreadable file."""
     return DamagedFileError(path, f"it cannot be read: {reason_of(error)}")
 
 
 def reason_of(error: OSError) -> str:
-    """Return what the system said, without the path that the sentence around it names already."""
+    """Return the system's text of an error, without the path."""
     return error.strerror or str(error)

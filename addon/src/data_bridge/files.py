@@ -1,4 +1,4 @@
-"""Files that only their owner may read: they hold what devices said."""
+"""Private files, since they hold messages of devices, and their atomic replacement."""
 
 import os
 from pathlib import Path
@@ -13,10 +13,10 @@ def private(path: str, flags: int) -> int:
 
 
 def make_private(path: Path) -> None:
-    """Take a file that is there from everybody but its owner.
+    """Restrict an existing file to its owner.
 
     Raises:
-        OSError: there is none, or it is somebody else's.
+        OSError: there is none, or another user owns it.
     """
     if path.stat().st_mode & 0o077:
         path.chmod(_PRIVATE)
@@ -34,7 +34,7 @@ def make_private_folder(path: Path) -> None:
 
 
 def write_atomically(path: Path, data: bytes, *, synced: bool = False) -> None:
-    """Replace a file at once, so that a reader meets the old content or the new; only its owner may read it.
+    """Replace a private file atomically, so that a reader finds the old content or the new.
 
     With `synced` the new content is on the disk before it takes the old one's place: else a power cut may leave the
     name without its content.

@@ -1,4 +1,4 @@
-"""The log file: private, rotating, and opened again when it was renamed or removed."""
+"""The log file: private, rotating, and reopened after it was renamed or removed."""
 
 import contextlib
 import logging
@@ -13,7 +13,7 @@ from data_bridge.files import make_private, make_private_folder, private
 
 
 class LogFile(RotatingFileHandler):
-    """A handler that also follows what other programs do to its file, as logrotate does."""
+    """A handler that reopens its file after another program, such as logrotate, has renamed it."""
 
     def __init__(self, path: Path, maximum_bytes: int, backups: int) -> None:
         """Open the file, and make it where there is none.

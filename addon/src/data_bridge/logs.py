@@ -1,4 +1,4 @@
-"""Structured logs: JSON lines to stdout and a rotating file, and one line per reason and minute for what floods."""
+"""Structured logs: JSON lines to stdout and a rotating file, and rate-limited lines for floods."""
 
 import logging
 import sys
@@ -19,7 +19,7 @@ _LIMIT_SECONDS = 60.0
 def configure_logging(settings: LoggingSettings, damaged: DamagedFiles) -> None:
     """Send every log line of the process, structlog's and the standard library's, to stdout and the file.
 
-    What is in the file's place and cannot be written is moved aside; where that is impossible there is no file.
+    An object in the file's place that cannot be written is moved aside; where that fails there is no file.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -72,7 +72,7 @@ def get_logger(name: str) -> BoundLogger:
 
 
 class LimitedLog:
-    """Says each thing at once when it first happens, and then at most once a minute with how often it did."""
+    """Reports the first event of a name at once, then at most one report a minute with their number."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class LimitedLog:
         self._unreported: dict[str, tuple[int, str]] = {}
 
     def record(self, name: str, detail: str) -> None:
-        """Say it, or remember that it happened."""
+        """Report an event, or count it for the next report."""
         now = self._clock()
         reported = self._reported.get(name)
         count = self._unreported[name][0] if name in self._unreported else 0
@@ -99,7 +99,7 @@ class LimitedLog:
         self._report(name, count + 1, detail)
 
     def flush(self, *, everything: bool = False) -> None:
-        """Say what is overdue: called now and then, so that the end of a flood is told too."""
+        """Report overdue counts; called periodically, so that the end of a flood is reported too."""
         now = self._clock()
         for name, (count, detail) in list(self._unreported.items()):
             if everything or now - self._reported[name] >= self._seconds:

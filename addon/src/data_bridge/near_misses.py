@@ -1,4 +1,4 @@
-"""The name that a misspelt one was probably meant to be."""
+"""Suggestions for misspelt names."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

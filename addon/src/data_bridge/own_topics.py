@@ -1,4 +1,4 @@
-"""The topics where a bridge itself talks, all below iot_data_bridge/<bridge_id>/."""
+"""The topics of a bridge itself, all below iot_data_bridge/<bridge_id>/."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ NAMESPACE = "iot_data_bridge"
 
 @dataclass(frozen=True, slots=True)
 class OwnTopics:
-    """What one bridge publishes, and the one topic where it takes commands."""
+    """The topics on which one bridge publishes, and its command topic."""
 
     bridge_id: str
 
@@ -23,7 +23,7 @@ class OwnTopics:
 
     @property
     def hello(self) -> str:
-        """Return the topic that tells who the bridge is."""
+        """Return the topic of the bridge's id, name and version."""
         return f"{self.root}/hello"
 
     @property
@@ -37,7 +37,7 @@ class OwnTopics:
 
     @property
     def events(self) -> str:
-        """Return the topic that tells what happened."""
+        """Return the topic of events."""
         return f"{self.root}/events"
 
     @property
@@ -57,7 +57,7 @@ class OwnTopics:
 
     @property
     def echoes(self) -> tuple[str, ...]:
-        """Return filters of what is published because of messages: who maps that makes the next."""
+        """Return filters of topics that follow messages: a rule that matched them would cause a loop."""
         return (self.state("+"), self.events)
 
     @property

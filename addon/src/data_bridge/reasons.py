@@ -14,7 +14,7 @@ class Reason(StrEnum):
     NULL_VALUE = "null_value"
     UNKNOWN_KEY = "unknown_key"  # no rule for this Equip.Tag and Message.ID
     UNKNOWN_OBJECT = "unknown_object"  # a template made a name that no object of this type has
-    NO_DEVICE = "no_device"  # mapped to an object that goes to nobody
+    NO_DEVICE = "no_device"  # mapped to an object without a device
     CAST_FAILED = "cast_failed"
     NOT_FINITE = "not_finite"
     OUT_OF_RANGE = "out_of_range"
@@ -22,8 +22,8 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
     NO_TRANSPORT = "no_transport"  # the device is reached over a transport that is not there
     REFUSED = "refused"  # the broker refused a delivery, every time it was tried
-    UNSUBSCRIBED = "unsubscribed"  # came by a subscription that an earlier catalog left with the broker
-    OVERLOAD = "overload"  # of QoS 0, faster than what it causes is confirmed, and more than may wait
+    UNSUBSCRIBED = "unsubscribed"  # received by a subscription of an earlier catalog
+    OVERLOAD = "overload"  # QoS 0 input beyond the limit of waiting messages
     CLEARED = "cleared"  # an empty payload, which removes a retained message
     RETAINED = "retained"  # kept by the broker, for rules that ignore such messages
     INTERNAL_ERROR = "internal_error"  # a fault of the bridge itself, met by this message
@@ -43,5 +43,5 @@ INPUT_REASONS = frozenset(Reason) - {
 LOSES_DATA = INPUT_REASONS - {Reason.NULL_VALUE}
 """Those for which something is lost that the source said: null is the word for nothing."""
 
-# What these say is normal traffic: no log line.
+# Normal traffic: no log line.
 QUIET = frozenset({Reason.CLEARED, Reason.RETAINED})

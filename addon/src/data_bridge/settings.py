@@ -65,7 +65,7 @@ def _input_reason(value: object) -> object:
 
 
 def _host(value: str) -> str:
-    """Refuse what people copy from elsewhere. A URL may hold a password, and is not repeated."""
+    """Refuse URLs, ports and brackets. A URL may hold a password, and is not repeated."""
     if not value.strip():
         raise ValueError("must not be empty")
     try:
@@ -129,10 +129,10 @@ class BrokerSettings(_Section):
     password_file: Path | None = None
     keepalive: Annotated[int, Field(ge=1, le=65535)] = 30
     timeout: Seconds = 15
-    protocol: Literal["3.1.1", "5.0"] | None = None  # None: 5.0, or 3.1.1 when the broker does not know it
+    protocol: Literal["3.1.1", "5.0"] | None = None  # None: 5.0, or 3.1.1 with a broker without 5.0
     session_expiry: Annotated[int, Field(ge=0, le=4294967295)] = 86400  # seconds
-    receive_maximum: Annotated[int, Field(ge=1, le=65535)] = 1000  # QoS 1 messages that we take without an answer
-    max_inflight: Annotated[int, Field(ge=1, le=60000)] = 1000  # QoS 1 messages that we send without one
+    receive_maximum: Annotated[int, Field(ge=1, le=65535)] = 1000  # received QoS 1 messages in flight
+    max_inflight: Annotated[int, Field(ge=1, le=60000)] = 1000  # sent QoS 1 messages in flight
     queue_size: Count = 10_000
     reconnect_minimum: Seconds = 1
     reconnect_maximum: Seconds = 60
@@ -148,7 +148,7 @@ class CatalogSettings(_Section):
 
 
 class IngressSettings(_Section):
-    """Where envelopes come from. Messages larger than `maximum_bytes` are refused before they are parsed."""
+    """The topics of envelopes. Messages above `maximum_bytes` are rejected before they are parsed."""
 
     topics: Annotated[
         tuple[Annotated[str, AfterValidator(_filter)], ...], BeforeValidator(_separated), Field(min_length=1), NoDecode
@@ -158,14 +158,14 @@ class IngressSettings(_Section):
 
 
 class EgressSettings(_Section):
-    """Where values go unless a device says otherwise; {device} is the device id in lower case."""
+    """Topic and QoS of devices that state none; {device} is the device id in lower case."""
 
     topic: Annotated[str, AfterValidator(_egress_topic)] = DEFAULT_EGRESS_TOPIC
     qos: Annotated[int, Field(ge=0, le=1)] = 1
 
 
 class DeduplicationSettings(_Section):
-    """What counts as the same message: a trace id alone, or together with its mapping key.
+    """The identity of a message: its trace id alone, or together with its mapping key.
 
     With `trace_and_key` several messages may share a trace, and keep their order. `entries` bounds the memory: when
     more than half of them are seen within half of `ttl` seconds, the older half is forgotten early.
@@ -192,7 +192,7 @@ class DeliverySettings(_Section):
 
 
 class DeadLetterSettings(_Section):
-    """The store of what could not be delivered. `keep` are the reasons for which an unusable input is stored too.
+    """The store of dead letters. `keep` are the reasons for which a rejected message is stored too.
 
     A flood of bad input, or of deliveries that can never go, fills no disk: of each reason at most `keep_per_second`
     are stored, of all together `keep_bytes_per_second`, of one above `ingress.maximum_bytes` its first
@@ -211,7 +211,7 @@ class DeadLetterSettings(_Section):
 
 
 class AnnouncementSettings(_Section):
-    """How often Home Assistant hears: seconds between two states of one device, all devices together per second."""
+    """Rates of announcements: seconds between two states of one device, states of all devices per second."""
 
     state_interval: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1
     states_per_second: Count = 500
@@ -267,7 +267,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment win over the file, whose content is what the class is called with."""
+        """Give the environment precedence over the file, whose content is the argument of the class."""
         return env_settings, init_settings
 
     @model_validator(mode="after")
@@ -280,7 +280,7 @@ class Settings(BaseSettings):
 
     @property
     def own_topics(self) -> OwnTopics:
-        """Return the topics where this bridge itself talks."""
+        """Return the topics of this bridge itself."""
         return OwnTopics(self.bridge_id)
 
     @property
@@ -294,7 +294,7 @@ class Settings(BaseSettings):
         return self.health_file or self.data_directory / "health.json"
 
     def read_from(self, source: SettingsText) -> Self:
-        """Return the same settings, which know the file that they are from."""
+        """Return the same settings with the text of their file."""
         copy = self.model_copy()
         copy._source = source  # noqa: SLF001 -- its own class
         return copy
@@ -322,7 +322,7 @@ class Settings(BaseSettings):
         return complaint_at(self._source, setting.split("."), text)
 
     def catalog_files(self) -> CatalogFiles:
-        """Return what the catalog loader needs to know."""
+        """Return the settings of the catalog loader."""
         return CatalogFiles(
             mappings=self.catalogs.mappings,
             devices=self.catalogs.devices,

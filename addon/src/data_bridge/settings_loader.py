@@ -1,4 +1,4 @@
-"""Loads the settings of a bridge from a file and the environment, and says what is wrong with them."""
+"""Loads the settings of a bridge from a file and the environment, with the place of each error."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def _check_sections(model: type[BaseModel], prefix: str, given: Mapping[str, str
     """Refuse a section that is given as a whole in one environment variable and is no JSON object.
 
     Raises:
-        SettingsError: with the variable and what it takes.
+        SettingsError: with the variable and its form.
     """
     for name, field in model.model_fields.items():
         section = field.annotation

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import yaml
 from yaml import Event
-from yaml.cyaml import CParser  # type: ignore[attr-defined]  # its stubs leave out what it imports
+from yaml.cyaml import CParser  # type: ignore[attr-defined]  # imported names are missing in its stubs
 
 # A catalog nests four deep; anything far beyond is a mistake or an attack.
 MAXIMUM_DEPTH = 32
 _LONGEST_NAME = 120
-# Words that YAML reads as "nothing" when they are not quoted.
+# Words that YAML reads as null when they are not quoted.
 _NULL_WORDS = frozenset({"", "~", "null", "Null", "NULL"})
 
 type Node = str | list[Node] | dict[str, Node] | None
@@ -59,8 +59,8 @@ def read_text(path: Path, maximum_bytes: int) -> str:
 def parse(text: str, path: Path) -> Node:
     """Return the document's mappings, lists and scalars; every scalar stays the text that was written.
 
-    Leaving `on`, `1.0` or `010` as text lets each field decide what it means: an enum's `on` is a word, not a truth.
-    The loop is Python's own, so that other threads (the one that carries messages) get their turn in between.
+    Leaving `on`, `1.0` or `010` as text lets each field decide their meaning: an enum's `on` is a word, not a boolean.
+    The loop is Python's own, so that other threads (the one that carries messages) run in between.
 
     Raises:
         CatalogError: not YAML, a key that occurs twice, aliases, more than one document, or nested too deep.
@@ -130,7 +130,7 @@ class _Builder:
 
 def _scalar(event: yaml.ScalarEvent) -> str | None:
     value: str = event.value
-    # implicit[0] tells a plain scalar from a quoted one.
+    # implicit[0] is true for a plain scalar, false for a quoted one.
     return None if event.implicit[0] and value in _NULL_WORDS else value
 
 
@@ -143,7 +143,7 @@ def line_of(text: str, location: Sequence[str | int]) -> int | None:
 
 
 def lines_of(text: str, document: Node, locations: Iterable[Sequence[str | int]]) -> list[int | None]:
-    """Return the lines of many locations, as `line_of`, in one reading of the text; `document` is what it parses to."""
+    """Return the lines of many locations, as `line_of`, in one pass over the text; `document` is its parsed form."""
     root = _Wanted()
     wanted = [root.at(_existing(document, location)) for location in locations]
     parser = CParser(text)
@@ -155,7 +155,7 @@ def lines_of(text: str, document: Node, locations: Iterable[Sequence[str | int]]
 
 
 def name_of(step: str | int) -> str:
-    """Return a key or index as a complaint shows it: whatever a file holds, in one line of bounded length."""
+    """Return a key or index for an error message: escaped, in one line of bounded length."""
     text = str(step)
     return text if text.isprintable() and 0 < len(text) <= _LONGEST_NAME else repr(text[:_LONGEST_NAME])
 
@@ -183,7 +183,7 @@ def _existing(document: Node, location: Sequence[str | int]) -> list[str | int]:
 
 @dataclass(slots=True)
 class _Wanted:
-    """A place whose line, or that of a place below it, is asked for."""
+    """A place whose line is looked up, or a parent of such places."""
 
     line: int | None = None
     below: "dict[str | int, _Wanted]" = field(default_factory=dict)
@@ -226,7 +226,7 @@ class _LineReader:
         self._value(value, wanted)
 
     def _pass_over(self, event: Event) -> None:
-        """Take all that belongs to the value that begins with `event`."""
+        """Skip all events of the value that begins with `event`."""
         depth = 0
         while True:
             if isinstance(event, yaml.CollectionStartEvent):

@@ -1,1 +1,1 @@
-"""What the bridge publishes about itself: availability, catalog, states, metrics and events."""
+"""Messages of the bridge about itself: availability, catalog, states, metrics and events."""

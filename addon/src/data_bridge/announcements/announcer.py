@@ -1,4 +1,4 @@
-"""What the bridge tells Home Assistant, below iot_data_bridge/<bridge_id>/: never the fire hose, always the latest."""
+"""Announcements below iot_data_bridge/<bridge_id>/: the latest values, at a bounded rate."""
 
 import time
 from collections import deque
@@ -22,7 +22,7 @@ TICK_SECONDS = 0.1
 class Announcer:
     """Publishes availability, hello, catalog, states, metrics and events.
 
-    `refused(topic, error)` is told, once for each topic, of what the broker can never take.
+    `refused(topic, error)` is called once for each topic whose announcement the broker can never accept.
     """
 
     def __init__(
@@ -67,14 +67,14 @@ class Announcer:
         self._devices = frozenset(devices)
 
     def announce(self, states: Iterable[DeviceState]) -> None:
-        """Say everything that is retained: after each connect, for a broker that restarted may have forgotten it."""
+        """Publish all retained announcements: after each connect, since a restarted broker may have lost them."""
         self._publish(self._hello, self._hello_message)
         self.announce_catalog()
         for state in states:
             if state.values and not state.dirty:
                 state.dirty = True
                 self._ready.append(state)
-        # Last, so that whoever waits for it finds the rest in place.
+        # Last, so that a subscriber that waits for it finds the others in place.
         self._publish(self._availability, ONLINE)
 
     def announce_catalog(self) -> None:
@@ -83,9 +83,9 @@ class Announcer:
             self._publish(self._catalog, self._catalog_message)
 
     def _publish(self, prepared: PreparedPublish, payload: bytes) -> bool:
-        """Publish what is retained; False when there is no room for it now.
+        """Publish a retained announcement; False when there is no room for it now.
 
-        What the broker can never take counts as published: another try would only meet the same.
+        One that the broker can never accept counts as published: another try would have the same result.
         """
         refusal = self._connection.refusal(prepared, payload)
         if refusal is not None:
@@ -105,7 +105,7 @@ class Announcer:
             self._refused(topic, error)
 
     def goodbye(self) -> None:
-        """Say that the bridge goes on purpose: a last will is sent only to those who are lost."""
+        """Publish `offline`: the broker publishes the last will only after an unexpected disconnect."""
         self._publish(self._availability, OFFLINE)
 
     def forget(self, device: str) -> None:
@@ -114,7 +114,7 @@ class Announcer:
         self._forget_more()
 
     def _forget_more(self) -> bool:
-        """Tell whether all that is to be forgotten is."""
+        """Return whether all queued removals are published."""
         while self._to_forget:
             device = next(iter(self._to_forget))
             if not self._publish(self._state_topic(device), b""):
@@ -126,7 +126,7 @@ class Announcer:
     def tick(self, changed: Iterable[DeviceState], known: dict[str, DeviceState]) -> None:
         """Publish the states that are due: each device at most once in an interval, all within the rate for all."""
         self._ready.extend(changed)
-        # First, so that a device which came back meanwhile is not forgotten after its new state was said.
+        # First, so that the removal of a device that has returned meanwhile does not follow its new state.
         if not self._forget_more():
             return
         now = time.perf_counter_ns()
@@ -142,7 +142,7 @@ class Announcer:
                 budget -= self._send(state, now, known)
 
     def flush(self, changed: Iterable[DeviceState], known: dict[str, DeviceState]) -> None:
-        """Publish the last state of every device whatever is due: nobody will come back to do it later."""
+        """Publish the last state of every device, due or not: the last call before the stop."""
         self._forget_more()
         waiting = [*self._early, *self._ready, *changed]
         self._early.clear()
@@ -155,7 +155,7 @@ class Announcer:
         if known.get(state.device) is not state:
             return 0
         wall = time.time() - (now - state.changed_ns) / 1e9 if state.changed_ns else time.time()
-        # A device none of whose values is known has no retained state.
+        # A device without a known value has no retained state.
         payload = encode_state(wall, state.values) if state.values else b""
         topic = self._state_topic(state.device)
         if not self._publish(topic, payload):
@@ -198,7 +198,7 @@ def encode_state(timestamp: float, values: dict[str, Value]) -> bytes:
 
 
 def decode_state(payload: bytes) -> dict[str, Raw]:
-    """Return what a state message says of each object; nothing where it is none."""
+    """Return the values of a state message by object; empty where it is not one."""
     try:
         message = orjson.loads(payload)
     except orjson.JSONDecodeError:

@@ -11,7 +11,7 @@ from data_bridge.pipeline.pipeline import Pipeline
 class RetainedStates:
     """Listens to `state/+` for a while after the first connect.
 
-    Without it the first message after a restart would replace a device's retained state by one that knows one value.
+    Without it the first message after a restart would replace a device's retained state by one with a single value.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class RetainedStates:
         self._connection.route(self.topic_filter, self._receive, 0)
 
     def end(self) -> None:
-        """Take no more; what comes now is what we said ourselves."""
+        """Ignore later states: they are from this process."""
         self._listening = False
 
     def _receive(self, topic: str, payload: bytes, ack_token: int) -> None:

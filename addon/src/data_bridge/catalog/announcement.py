@@ -6,9 +6,9 @@ import orjson
 
 from data_bridge.catalog.model import Catalog, CatalogObject
 
-# Mosquitto 2.1 takes packets of up to 2,000,000 bytes unless told otherwise.
+# Mosquitto 2.1 accepts packets of up to 2,000,000 bytes by default.
 DEFAULT_MAXIMUM_BYTES = 1_000_000
-# Version, the number of what is left out, and the braces around.
+# Version, number of omitted objects, and braces.
 _FRAME_BYTES = 80
 
 

@@ -1,4 +1,4 @@
-"""From what a message holds to what a catalog promises: one prepared function for each rule."""
+"""Casts from raw values to the value types of a catalog: one prepared function for each rule."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -14,10 +14,10 @@ type Raw = bool | int | float | str | list[Raw] | dict[str, Raw] | None
 type Value = bool | int | float | str
 type Cast = Callable[[Raw], Value]
 
-# What JSON readers elsewhere hold without loss, and what our encoder writes.
+# The range that other JSON readers keep without loss, and the encoder writes.
 MINIMUM_INTEGER = -(2**63)
 MAXIMUM_INTEGER = 2**63 - 1
-# A float tells every whole number below this from its neighbours, and none above.
+# A float represents every whole number below this exactly, but not every one above.
 _LEAST_ROUNDED = 2.0**53
 
 _NO_FINITE_NUMBERS = frozenset({"nan", "inf", "infinity"})
@@ -47,7 +47,7 @@ SPELLINGS: Mapping[str, ValueType] = {
 
 
 class CastError(ValueError):
-    """A value that cannot become what the rule asks for; `reason` is one of reasons.Reason's words."""
+    """A value that cannot be cast to the rule's type; `reason` is a value of reasons.Reason."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -55,7 +55,7 @@ class CastError(ValueError):
 
 
 class DigitsLostError(CastError):
-    """A number whose digits matter and are not known: the cast takes it as the text that the message holds."""
+    """A number whose digits were lost in a float; the cast needs its text in the message instead."""
 
     def __init__(self, raw: float) -> None:
         super().__init__("cast_failed", f"the digits of {raw!r} are not known")
@@ -66,7 +66,7 @@ def _shown(raw: Raw) -> str:
         text = repr(raw)
     except (ValueError, RecursionError):  # more digits than Python writes, or nested too deep
         return "something too large to be shown"
-    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 -- what fits a log line
+    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 -- the length for a log line
 
 
 def _refuse(raw: Raw, wanted: ValueType) -> CastError:
@@ -76,7 +76,7 @@ def _refuse(raw: Raw, wanted: ValueType) -> CastError:
 
 
 def to_float(raw: Raw) -> float:
-    """Return a finite number from a number or a text like "37.5"; JSON itself knows no NaN and no infinity."""
+    """Return a finite number from a number or a text like "37.5"; JSON has no NaN and no infinity."""
     if type(raw) is float:  # a third of isinstance's cost, and no bool passes for a number
         return raw
     if type(raw) is int:
@@ -177,7 +177,7 @@ def as_written(raw: Raw) -> Raw:
 
 
 def to_boolean(raw: Raw) -> bool:
-    """Return a truth; true/1/yes/on and false/0/no/off in any case, and nothing else, are known words."""
+    """Return a boolean; the only accepted words are true/1/yes/on and false/0/no/off, in any case."""
     if isinstance(raw, bool):
         return raw
     if isinstance(raw, int | float):
@@ -209,7 +209,7 @@ _TYPES: Mapping[ValueType, tuple[type[Value], ...]] = {
 
 
 def is_of(value: Raw, value_type: ValueType) -> TypeGuard[Value]:
-    """Tell whether a value is one of this type as it stands, without a cast."""
+    """Return whether a value has this type without a cast."""
     return type(value) in _TYPES[value_type]
 
 
@@ -252,7 +252,7 @@ type _EnumKey = str | int | Decimal
 
 
 def enum_key(raw: Raw) -> _EnumKey:
-    """Return what tells raw values of an enum map apart: 1, 1.0, "1" and "01" are one, and so are true and "True".
+    """Return the key of a raw value in an enum map: 1, 1.0, "1" and "01" are equal, and so are true and "True".
 
     Raises:
         CastError: no map holds it.

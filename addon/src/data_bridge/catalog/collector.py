@@ -1,4 +1,4 @@
-"""Python's garbage collector, kept away from large catalogs."""
+"""Python's garbage collector, paused while large catalogs are made."""
 
 import gc
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Make many objects that will stay, without the collector.
+    """Pause the garbage collector while many long-lived objects are made, and freeze them.
 
-    It would walk them again and again while they are made, half of the whole time, and once more after, which stops
-    every thread: so they are frozen. None is part of a cycle; they go when nobody refers to them.
+    The collector would traverse them repeatedly, half of the time of loading, and once more afterwards, which stops
+    every thread. None is part of a cycle; reference counting frees them.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -1,4 +1,4 @@
-"""Numbers with every digit that was written, where a float keeps about 16 of them."""
+"""Decimal numbers with all their digits; a float keeps about 16."""
 
 import re
 from decimal import Decimal
@@ -8,7 +8,7 @@ LONGEST_NUMBER = 400
 LARGEST_EXPONENT = 400
 # Larger or smaller than every number whose mantissa and exponent are within the bounds above.
 _BEYOND = 3 * LONGEST_NUMBER
-# JSON writes a float with at most 17 digits, and an exponent where they stand far behind the point.
+# JSON writes a float with at most 17 digits, and an exponent for very small numbers.
 _POWERS_OF_TEN = tuple(10**exponent for exponent in range(25))
 
 _NUMBER = re.compile(r"\s*(?P<mantissa>[+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:[eE](?P<exponent>[+-]?\d+))?\s*")

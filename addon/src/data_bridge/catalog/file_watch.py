@@ -1,4 +1,4 @@
-"""When files that somebody writes have come to rest: half a file is often a catalog too."""
+"""Detection of files that are being written: a half-written file is often a valid catalog."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -22,14 +22,14 @@ class FileWatch:
         self._since = 0.0
 
     def look(self) -> Stamp:
-        """Return what is different after each change of the files."""
+        """Return modification time, size and inode of each file: they differ after a change."""
         stamp = tuple(_stamp(path) for path in self._paths)
         if stamp != self._stamp:
             self._stamp, self._since = stamp, self._clock()
         return stamp
 
     def rested(self) -> bool:
-        """Look, and tell whether the files rest."""
+        """Look, and return whether the files rest."""
         self.look()
         return self._clock() - self._since >= self.rest
 
@@ -38,7 +38,7 @@ class FileWatch:
         self._since = self._clock()
 
     def is_young(self) -> bool:
-        """Tell whether a file was written so recently that it may be written still, for a first look."""
+        """Return whether a file was modified so recently that it may still be written; for a first look."""
         now = time.time()
         ages = [now - modified / 1e9 for modified, _, _ in self.look()]
         return any(0 <= age < 2 * self.rest for age in ages)

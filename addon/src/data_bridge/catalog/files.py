@@ -17,7 +17,7 @@ from data_bridge.yaml_documents import CatalogError, Node, parse, read_text
 
 DEFAULT_MAXIMUM_BYTES = 256 * 1024 * 1024
 DEFAULT_EGRESS_TOPIC = "devices/{device}/ingress"
-# How many entries Pydantic checks in one go: in a reload, messages travel between two goes.
+# Entries that Pydantic checks in one call: during a reload, messages are carried between two calls.
 _CHUNK = 500
 _LONGEST_SHOWN = 60
 
@@ -30,7 +30,7 @@ _DEVICES: TypeAdapter[dict[str, DeviceEntry]] = TypeAdapter(Devices)
 
 @dataclass(frozen=True, slots=True)
 class SettingsText:
-    """The settings file, for complaints about what a catalog and the settings say together."""
+    """The settings file with its text, for errors that concern settings and catalog together."""
 
     path: Path = Path("settings")
     text: str = ""
@@ -38,9 +38,9 @@ class SettingsText:
 
 @dataclass(frozen=True, slots=True)
 class CatalogFiles:
-    """Where the catalogs are, and what of the settings decides about them.
+    """Paths of the catalog files, and the settings that affect them.
 
-    `ingress` are the filters that the bridge reads besides topic rules, `own` the topics where it talks itself.
+    `ingress` are the filters of envelopes, `own` the topics on which the bridge itself publishes.
     """
 
     mappings: Path
@@ -55,14 +55,14 @@ class CatalogFiles:
 
 @dataclass(frozen=True, slots=True)
 class CatalogTexts:
-    """What the two files said at one moment."""
+    """Texts of the two files at one moment."""
 
     mappings: str
     devices: str
 
 
 def read_texts(files: CatalogFiles) -> CatalogTexts:
-    """Return what the files say now.
+    """Return the present texts of the files.
 
     Raises:
         CatalogError: one is missing, not a file, too large or not UTF-8.
@@ -74,7 +74,7 @@ def read_texts(files: CatalogFiles) -> CatalogTexts:
 
 
 class CatalogSource:
-    """The texts of the two files, and what each says by itself; what is refused goes to `findings`."""
+    """Texts of the two files, each parsed and checked by itself; errors are added to `findings`."""
 
     def __init__(self, files: CatalogFiles, texts: CatalogTexts) -> None:
         self.files = files
@@ -90,7 +90,7 @@ class CatalogSource:
         return digest.hexdigest()
 
     def parse(self) -> tuple[dict[int, MappingRule], DeviceFile]:
-        """Return the rules of mappings.yaml by their place in it, and devices.yaml, without what is refused."""
+        """Return the rules of mappings.yaml by their index, and devices.yaml, without the refused parts."""
         mappings = self._document(self.files.mappings, self._texts.mappings)
         devices = self._document(self.files.devices, self._texts.devices)
         settings = self.files.settings
@@ -169,7 +169,7 @@ class CatalogSource:
     def _refuse(
         self, path: Path, section: Sequence[str], error: ValidationError, start: int = 0
     ) -> frozenset[str | int]:
-        """Refuse what Pydantic complains about; return the first steps of its places."""
+        """Add the errors of Pydantic; return the first step of each location."""
         places: set[str | int] = set()
         for each in error.errors(include_url=False):
             location = list(each["loc"])
@@ -181,14 +181,14 @@ class CatalogSource:
 
 
 def warn_of_unknown_keys(findings: Findings, path: Path, location: Sequence[str | int], model: BaseModel) -> None:
-    """Warn about the keys of a part of a file that mean nothing there: their authors may have meant others."""
+    """Warn about unknown keys of a part of a file: they may be misspelt."""
     for key in model.model_extra or ():
         near = did_you_mean(key, type(model).model_fields)
         findings.warn(path, (*location, key), f"this key means nothing here{near}")
 
 
 def _text(error: ErrorDetails) -> str:
-    """Return what is wrong, with the value or the key that is near."""
+    """Return the text of an error, with the value or the nearest key."""
     text, given = error["msg"].removeprefix("Value error, "), error["input"]
     if error["type"] == "missing" and isinstance(given, Mapping):
         wanted = str(error["loc"][-1])

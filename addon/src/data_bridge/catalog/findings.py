@@ -1,4 +1,4 @@
-"""What is wrong or doubtful in a catalog: collected, so that all of it is told at once, each with its file and line."""
+"""Errors and warnings of a catalog, collected and reported together, each with its file and line."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,12 +30,12 @@ class Findings:
         self._warnings: list[_Finding] = []
 
     def add_document(self, path: Path, text: str, document: Node) -> None:
-        """Take the text of a file and what it parses to, where the lines of its findings are looked up."""
+        """Add the text of a file and its parsed document, from which the lines of findings are looked up."""
         self._documents[path] = (text, document)
 
     @property
     def refused(self) -> bool:
-        """Tell whether there is an error."""
+        """Return whether there is an error."""
         return bool(self._errors)
 
     def refuse(self, path: Path, location: Location, reason: str, text: str) -> None:
@@ -52,7 +52,7 @@ class Findings:
             self._warnings.append(_Finding(path, location, "", _at(location, text)))
 
     def warnings(self) -> tuple[CatalogWarning, ...]:
-        """Return the warnings in the order of their lines, as many as anybody reads."""
+        """Return the warnings in the order of their lines, a bounded number of them."""
         lines = self._lines(self._warnings)
         found = [
             CatalogWarning(each.path, lines[each.path, tuple(each.location)], each.text) for each in self._warnings

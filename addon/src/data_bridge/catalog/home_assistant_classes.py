@@ -49,7 +49,7 @@ class Misfit:
 def misfits(
     value_type: ValueType, unit: str | None, device_class: str | None, state_class: str | None
 ) -> tuple[Misfit, ...]:
-    """Return what Home Assistant cannot use of an object."""
+    """Return the keys of an object that Home Assistant cannot use."""
     if value_type in (ValueType.INTEGER, ValueType.FLOAT):
         return (*_of_number(device_class, state_class), *_units(unit, device_class, state_class))
     found: list[Misfit] = []

@@ -1,4 +1,4 @@
-"""From what mappings.yaml and devices.yaml say each to what they mean together, or where and why they cannot."""
+"""Loads mappings.yaml and devices.yaml as one checked model, or reports all errors with their lines."""
 
 from data_bridge.catalog.collector import collector_paused
 from data_bridge.catalog.devices import read_devices
@@ -10,7 +10,7 @@ from data_bridge.catalog.rules import read_rules
 
 
 def load(files: CatalogFiles, texts: CatalogTexts | None = None) -> Catalog:
-    """Return the checked catalog of the files or, with `texts`, of what they said earlier.
+    """Return the checked catalog of the files or, with `texts`, of their earlier texts.
 
     Raises:
         CatalogError: with file, line and reason, and all other errors in `more`; nothing of a refused catalog is used.

@@ -1,4 +1,4 @@
-"""Nothing may come back: what the bridge sends and says is checked against everything that it reads."""
+"""Detection of loops: topics on which the bridge publishes, compared with all filters that it reads."""
 
 from collections.abc import Container, Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from data_bridge.own_topics import NAMESPACE, OwnTopics
 
 
 class LoopCheck:
-    """Refuses topics of devices that the bridge itself reads: each message would come back for ever.
+    """Refuses topics of devices that the bridge itself reads: each message would return endlessly.
 
     `rules` are the topic rules' filters with their places in mappings.yaml, `own` the devices with a topic of their
     own; the others get theirs from the settings.
@@ -31,7 +31,7 @@ class LoopCheck:
         self._blamed: set[tuple[Path, Location]] = set()
 
     def check(self, objects: Mapping[str, CatalogObject], devices: Mapping[str, Device]) -> None:
-        """Check where each object goes."""
+        """Check the topics of each object."""
         for each in objects.values():
             for identifier in each.devices:
                 address = devices[identifier].mqtt
@@ -73,13 +73,13 @@ class LoopCheck:
 
 
 def check_reading(own: OwnTopics, topic_filter: str) -> str | None:
-    """Refuse a filter that reads what the bridge says because of messages, its own output among them.
+    """Refuse a filter that matches topics on which the bridge publishes as a result of messages.
 
     Returns:
-        A warning where it reads something else that the bridge itself says.
+        A warning where it matches another topic of the bridge itself.
 
     Raises:
-        ValueError: saying what it reads.
+        ValueError: with the topics that it matches.
     """
     if unshared(topic_filter).split("/", 1)[0] not in ("+", "#", NAMESPACE):
         return None

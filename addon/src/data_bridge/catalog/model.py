@@ -1,4 +1,4 @@
-"""A checked catalog: what the two files mean together, before it is compiled for a transport."""
+"""A checked catalog: the model of both files, before it is compiled for a transport."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ TOPIC_PLACES = frozenset({"device", "object"})
 
 @dataclass(frozen=True, slots=True)
 class CatalogObject:
-    """A value's name, its type, and what Home Assistant shows; `min` and `max` limit what may be set."""
+    """Name, type and presentation of a value; `min`, `max` and `options` limit `set` commands."""
 
     name: str
     value_type: ValueType

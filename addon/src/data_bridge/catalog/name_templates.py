@@ -1,4 +1,4 @@
-"""Which of the known objects the rules with a template for a name can make, without trying each rule on each name."""
+"""Index from object names to the rules whose templates can make them, without comparing every pair."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,8 +13,8 @@ _PLACE = re.compile(r"\{([0-9]+)\}")
 class NameTemplates:
     """Finds the rules whose template can make a name.
 
-    Rules of many topics often differ in nothing else: of those that make the same names and state the same, the first
-    stands for all. Else a catalog of 30,000 such rules and objects would need 900 million comparisons.
+    Rules for many topics often differ in the topic alone: of rules with the same names and statements only the first is
+    compared. Otherwise a catalog of 30,000 such rules and objects would need 900 million comparisons.
     """
 
     def __init__(self, rules: Iterable[ReadRule]) -> None:
@@ -48,18 +48,18 @@ class NameTemplates:
         return sorted(found, key=lambda rule: rule.number)
 
     def first_alike(self, rule: ReadRule) -> ReadRule:
-        """Return the rule with a template that stands for this one."""
+        """Return the first rule with the same names and statements."""
         return self._first_alike[rule.number]
 
 
 def _stated(rule: ReadRule) -> str:
-    """Return all that a rule says of the objects that it makes."""
+    """Return the statements of a rule about its objects."""
     model = rule.model
     return repr((rule.rule.value_type, model.enum, [getattr(model, key) for key in Presentation.model_fields]))
 
 
 def _pattern(rule: ReadRule) -> re.Pattern[str]:
-    """Return what matches the names that a rule makes: `+` stands for one level of a topic, `#` for any number."""
+    """Return a pattern of the names that a rule makes: `+` stands for one level of a topic, `#` for any number."""
     topic = rule.rule.topic or ""
     last = str(wildcards(topic)) if topic.endswith("#") else ""
     seen: set[str] = set()

@@ -1,4 +1,4 @@
-"""The objects: what devices.yaml and the rules say of each, brought together."""
+"""The objects: statements of devices.yaml and of the rules, merged."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class _Reach(IntEnum):
 
 
 class Objects:
-    """Brings together what the files say of each object. What contradicts itself goes to the findings.
+    """Merges the statements of the files about each object. Contradictions are added to the findings.
 
     An object may be named by `entries` of devices.yaml, by rules, or by both; a template makes only objects that are
     named elsewhere.
@@ -50,7 +50,7 @@ class Objects:
         self._entries = entries
         self._files = files
         self._findings = findings
-        # A rule that is refused may be the one that says what is missing here.
+        # The missing statement may be in a rule that was refused.
         self._complete = not findings.refused
         self._named: dict[str, list[ReadRule]] = {}
         for each in rules:
@@ -106,7 +106,7 @@ class Objects:
             self._tell(misfit, statements.place_of(misfit.key))
 
     def _tell(self, misfit: Misfit, place: tuple[Path, Location]) -> None:
-        # What a template says is said of each object that it makes.
+        # The statements of a template apply to each of its objects: one finding is enough.
         if (misfit, place) in self._told:
             return
         self._told.add((misfit, place))
@@ -116,7 +116,7 @@ class Objects:
             self._findings.refuse(*place, "invalid", misfit.text)
 
     def _value_type(self, name: str, entry: ObjectEntry, makers: _Makers) -> ValueType | None:
-        """Return an object's type, None where nothing says it."""
+        """Return an object's type, None where it is not stated."""
         if makers.named:
             self._check_named(name, makers)
         if entry.value_type is not None:
@@ -190,7 +190,7 @@ class Objects:
 
 
 class _Statements:
-    """What Home Assistant is to be told of one object, and where the files say so."""
+    """Statements about the presentation of one object in Home Assistant, with their places in the files."""
 
     def __init__(self, name: str, entry: ObjectEntry, makers: _Makers, files: CatalogFiles, findings: Findings) -> None:
         self._name = name
@@ -200,7 +200,7 @@ class _Statements:
         self._findings = findings
 
     def merge(self) -> Presentation:
-        """Return all that is said. A contradiction is refused; what templates say differently is left out."""
+        """Return the merged statements. A contradiction is refused; keys on which templates differ are left out."""
         stated = self._entry.model_fields_set
         if not self._makers.templates and len(self._makers.named) < 2 and stated.isdisjoint(_KEYS):  # noqa: PLR2004 -- no two can contradict
             return self._makers.named[0].model if self._makers.named else self._entry

@@ -15,7 +15,7 @@ type PayloadTemplate = Callable[[Value, str], bytes]
 type _Piece = bytes | PayloadTemplate
 
 _PLACES = ("device", "object", "value", "timestamp", "trace_id")
-# A JSON template is full of braces of its own, but what they enclose begins with a quote, a bracket or nothing.
+# JSON has braces of its own, but their content begins with a quote or a bracket, or is empty.
 _PLACE = re.compile(r"\{( *[A-Za-z_][A-Za-z0-9_ -]*)\}")
 _QUOTE = re.compile(r'\\.|"', re.DOTALL)
 

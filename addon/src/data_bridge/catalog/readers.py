@@ -35,7 +35,7 @@ def parse_document(payload: bytes) -> Document:
 
 
 def with_digits(payload: bytes) -> Raw:
-    """Return the value of a JSON payload, each number in it as the text that stands there.
+    """Return the value of a JSON payload with each number as its text.
 
     The payload must be one that `parse_document` can parse. It costs several times as much.
     """

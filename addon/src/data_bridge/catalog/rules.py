@@ -24,12 +24,12 @@ class ReadRule:
 
     @property
     def location(self) -> tuple[str, int]:
-        """Return where it stands in mappings.yaml."""
+        """Return its location in mappings.yaml."""
         return ("mappings", self.number)
 
     @property
     def name(self) -> str:
-        """Return what complaints about another place call it."""
+        """Return its name for errors at other places."""
         if self.model.topic is not None:
             return f"the rule of {self.model.topic}"
         return f"the rule of {self.model.equip_tag}, {self.model.message_id}"

@@ -1,4 +1,4 @@
-"""What the two catalog files may say, in every spelling in the field. Pydantic checks it at load, never later."""
+"""Schema of the two catalog files, with the spellings in the field. Pydantic checks it at load, never later."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -88,7 +88,7 @@ class _Part(BaseModel):
 
 
 class Presentation(_Part):
-    """What Home Assistant is told about an object."""
+    """Presentation of an object in Home Assistant."""
 
     unit: str | None = None
     device_class: str | None = None

@@ -20,7 +20,7 @@ _LONGEST_START_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Shrinking:
-    """A catalog with half of what was in use, or less, as a file that is being written has."""
+    """Sizes of a catalog with at most half of the rules or objects in use: its file may still be written."""
 
     rules_before: int
     rules: int
@@ -73,7 +73,7 @@ class CatalogStore:
             CatalogError: the one on disk is refused, and there is no good one.
             DamagedFileError: the copy cannot be used.
         """
-        # Read at every start: not on the day that it is needed shall it be found damaged.
+        # Read at every start, so that damage is found before the copy is needed.
         texts = self._kept()
         if texts is not None:
             self._rest_at_start(texts)
@@ -91,11 +91,11 @@ class CatalogStore:
                 raise error from None
 
     def load(self) -> Loaded:
-        """Return the catalog on disk; `settle` must follow when it is in use.
+        """Return the catalog on disk; `mark_in_use` must follow once it is in use.
 
         Raises:
             CatalogError: it is refused, which is counted, and not read again before it changes.
-            CatalogDeferredError: it is to be tried again after the files have come to rest.
+            CatalogDeferredError: the files are not at rest; try again later.
         """
         if not self._watch.rested():
             raise CatalogDeferredError
@@ -120,7 +120,7 @@ class CatalogStore:
             raise
 
     def _rest_at_start(self, last_good: CatalogTexts) -> None:
-        """Wait for files that were written a moment ago, unless they say what was in use."""
+        """Wait for files that were modified just now, unless they equal the last good copy."""
         end = time.monotonic() + _LONGEST_START_SECONDS
         while self._watch.is_young() and self._differs(last_good) and time.monotonic() < end:
             time.sleep(self._watch.rest / 5)
@@ -156,7 +156,7 @@ class CatalogStore:
             raise
 
     def changed(self) -> bool:
-        """Look, and tell whether the files rest and differ from the last catalog that was settled or refused."""
+        """Look, and return whether the files rest and differ from the last catalog that was used or refused."""
         return self._watch.rested() and self._watch.look() != self._stamp_in_use
 
     def _keep(self, copy: Path, texts: CatalogTexts) -> None:

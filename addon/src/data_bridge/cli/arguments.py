@@ -1,9 +1,9 @@
-"""Values of arguments: each is checked before anything is done, and what cannot be meant is a sentence."""
+"""Types of arguments: each value is checked before the command starts, with a clear error."""
 
 import argparse
 import math
 
-# What SQLite can hold.
+# The largest integer of SQLite.
 LARGEST_NUMBER = 2**63 - 1
 
 

@@ -30,7 +30,7 @@ _OUTCOMES = {
 
 
 def _open(settings: Settings) -> DeadLetterStore | None:
-    """Return the store; None where there is none, for the bridge's user must be the one who makes it."""
+    """Return the store; None where there is none: only the bridge's user may create it."""
     given = settings.dead_letters
     if not settings.dead_letter_path.exists():
         return None

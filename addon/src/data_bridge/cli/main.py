@@ -1,4 +1,4 @@
-"""The commands of `python -m data_bridge` and what they print; exit codes: 0 success, 1 a finding, 2 it failed."""
+"""The commands of `python -m data_bridge` and their output; exit codes: 0 success, 1 a finding, 2 failure."""
 
 import argparse
 import asyncio
@@ -35,7 +35,7 @@ from data_bridge.settings import ENVIRONMENT_PREFIX, Settings, SettingsError, de
 from data_bridge.settings_loader import load_settings
 from data_bridge.yaml_documents import CatalogError
 
-# A turn of uvloop costs a third of asyncio's own, which is most of a lone message's way. There is none for Windows.
+# An iteration of uvloop costs a third of asyncio's, most of the latency of a single message. Not on Windows.
 if sys.platform == "win32":
     from asyncio import run as run_loop
 else:
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _main(_parser().parse_args(arguments))
     except OutputError as error:
         if error.ended:
-            # `list | head`: the reader has what it wanted.
+            # `list | head`: the reader has closed the pipe.
             return OK
         complain(error)
         return FAILED
@@ -133,7 +133,7 @@ def _main(given: argparse.Namespace) -> int:
 
 
 def _run(settings: Settings, _: argparse.Namespace) -> int:
-    # Until the loop takes them: a log rotation may come at any time.
+    # Until the loop handles it: a log rotation may happen at any time.
     if sys.platform != "win32":
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with DataDirectory(settings.data_directory, settings.health_path):
@@ -143,7 +143,7 @@ def _run(settings: Settings, _: argparse.Namespace) -> int:
     try:
         sys.stdout.flush()
     except OutputError:
-        # Messages are what it was started for, not its log.
+        # The log is not its purpose: a full standard output is no failure.
         discard(sys.stdout)
     return OK
 
@@ -157,7 +157,7 @@ async def _carry(settings: Settings, found: list[DamagedFile]) -> None:
         try:
             loop.add_signal_handler(number, bridge.stop)
         except NotImplementedError:
-            # Windows' loops know no signal handlers; the ordinary one wakes the loop.
+            # Windows' event loops have no signal handlers; an ordinary one wakes the loop.
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(bridge.stop))
     await bridge.run()
 

@@ -11,7 +11,7 @@ from data_bridge.damaged_files import reason_of
 
 
 class OutputError(Exception):
-    """The standard output did not take what was printed; `ended` tells that its reader wants no more."""
+    """The standard output could not be written; `ended` when the reader has closed the pipe."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(f"the standard output cannot be written: {reason_of(error)}")
@@ -19,7 +19,7 @@ class OutputError(Exception):
 
 
 class _CheckedOutput(io.TextIOBase):
-    """A text stream whose failures are not taken for those of files, and which shows what it cannot encode."""
+    """A text stream with its own error type, which escapes characters that it cannot encode."""
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
@@ -51,7 +51,7 @@ class _CheckedOutput(io.TextIOBase):
 
 @contextlib.contextmanager
 def checked_output() -> Iterator[None]:
-    """Let what is printed raise OutputError where it cannot be written, at the latest at the end.
+    """Let `print` raise OutputError where the output cannot be written, at the latest at the end.
 
     Raises:
         OutputError: the standard output did not take all.
@@ -64,7 +64,7 @@ def checked_output() -> Iterator[None]:
         finally:
             checked.flush()
     except OutputError:
-        # What is still buffered would fail once more when the interpreter ends, with a message of its own.
+        # Buffered text would fail again when the interpreter ends, with a message of its own.
         discard(output)
         raise
     finally:
@@ -72,7 +72,7 @@ def checked_output() -> Iterator[None]:
 
 
 def discard(output: TextIO) -> None:
-    """Let everything that is still written to a stream vanish."""
+    """Discard everything that is still written to a stream."""
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         try:

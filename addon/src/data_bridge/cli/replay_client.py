@@ -81,7 +81,7 @@ async def publish_again(settings: Settings, deliveries: Sequence[StoredDeadLette
     async with _connected(protocol):
         for each in deliveries:
             letter = each.letter
-            # QoS 1 whatever it was: only then does the broker say that it has it.
+            # Always QoS 1: only then does the broker confirm the message.
             prepared = protocol.prepare(letter.topic, 1, letter.retain)
             while not protocol.publish_prepared(prepared, letter.payload, note, each.id):  # noqa: ASYNC110 -- a full queue has no event
                 await asyncio.sleep(0.01)
