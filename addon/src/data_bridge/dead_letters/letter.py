@@ -1,4 +1,4 @@
-"""What becomes a dead letter, and whoever takes it."""
+"""Dead letters, and the interface of their store."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from data_bridge.reasons import Reason
 class OriginKind(StrEnum):
     """How an input was read."""
 
-    UNKNOWN = ""  # stored by a version that did not note it; a delivery
+    UNKNOWN = ""  # stored by a version without origins; or a delivery
     ENVELOPE = "envelope"
     TOPIC = "topic"
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The rules that an input came to, so that it is tried again by them and by no others.
+    """The kind and rules by which an input was read, so that a replay uses the same ones.
 
-    `filters` are those of its topic rules; `path` is that of the one rule whose part of the input a letter holds.
+    `filters` are the filters of its topic rules; `path` is the path of the one rule of a partial letter.
     """
 
     kind: OriginKind = OriginKind.UNKNOWN
@@ -30,10 +30,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Something that could not be delivered or used, with all that is needed to try it again.
+    """A failed delivery or a rejected input, with all data for a replay.
 
-    A delivery has a `device`; an input that no rule could use has none, and `topic` is where it came from. With an
-    `object` it is only that object's part of the input that could not be used.
+    A delivery has a `device`. An input has none, and `topic` is the topic it arrived on; with an `object` only that
+    object's part of the input was rejected.
     """
 
     reason: Reason
@@ -46,9 +46,9 @@ class DeadLetter:
     retain: bool
     payload: bytes
     attempts: int
-    # How many bytes of the payload are not here; what is cut can only be looked at.
+    # Number of bytes that were cut off the payload; a cut letter cannot be replayed.
     cut: int = 0
-    # Of a stored letter that failed again: it is kept under this number, once.
+    # The number of a stored letter that failed again: it replaces that letter.
     number: int | None = None
     origin: Origin = Origin()
 

@@ -1,4 +1,4 @@
-"""How much of a flood of dead letters is stored: enough to see what comes, and no more than a disk takes lightly."""
+"""Rate limit of stored dead letters: a flood must not fill the disk."""
 
 import time
 from collections import Counter
@@ -11,9 +11,9 @@ _MOST_BYTES_WAITING = 32 * 1024 * 1024
 
 
 class RateLimiter:
-    """Of each reason so many letters a second, of all together so many bytes a second; the others are counted.
+    """Admits a number of letters per second and reason, and a number of bytes per second; counts the others.
 
-    So that a flood of one reason hides no other, and a flood of inputs no delivery, each of those has its own.
+    Limits are per reason, so that a flood of one reason hides no other; inputs and deliveries have a limiter each.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class RateLimiter:
         self._bytes_waiting = 0
 
     def admits(self, reason: Reason, size: int, ack_token: int) -> bool:
-        """Tell whether there is room for a letter of `size` bytes, and take it; `delivery` is 0 at QoS 0."""
+        """Return whether a letter of `size` bytes is admitted, and count it; `ack_token` is 0 at QoS 0."""
         if self._has_room(reason, size, ack_token):
             self._in_second[reason] += 1
             self._bytes_in_second += size
@@ -54,7 +54,7 @@ class RateLimiter:
         self._dead_letter(letter, stored)
 
     def _has_room(self, reason: Reason, size: int, ack_token: int) -> bool:
-        # A broker that waits for our answer stops by itself; at QoS 0 nobody does while the disk refuses.
+        # At QoS 1 the broker stops sending without acknowledgements; at QoS 0 nothing limits it while the disk fails.
         if not ack_token and self._bytes_waiting + size > _MOST_BYTES_WAITING:
             return False
         now = self._clock()
@@ -64,5 +64,5 @@ class RateLimiter:
             self._bytes_in_second = 0
         if self._in_second[reason] >= self._per_second:
             return False
-        # The first of a second may be as large as it is.
+        # The first letter of a second may have any size.
         return not self._bytes_in_second or self._bytes_in_second + size <= self._bytes_per_second

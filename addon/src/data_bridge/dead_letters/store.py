@@ -1,4 +1,4 @@
-"""The dead-letter store: what could not be delivered or used, in SQLite, until it is replayed or purged."""
+"""The dead-letter store: failed deliveries and rejected inputs in SQLite, until they are replayed or purged."""
 
 import contextlib
 import shutil
@@ -37,13 +37,13 @@ _ADDED_COLUMNS = {"cut": "INTEGER NOT NULL DEFAULT 0", "origin": "TEXT NOT NULL 
 _COLUMNS = "reason, detail, trace_id, device, object, topic, qos, retain, payload, attempts, cut, origin"
 _INSERT = (
     f"INSERT INTO dead_letters (id, stored, {_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 -- fixed names
-    # A letter that failed again stays where it is, as old as it is.
+    # A letter that failed again keeps its number and time.
     " ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, detail = excluded.detail, attempts = excluded.attempts"
 )
 _BUSY_SECONDS = 10.0
 _WAL_BYTES = 16 * 1024 * 1024
 _DROPPED_AT_ONCE = 100
-# What SQLite needs at least to begin a transaction.
+# The least space that SQLite needs to begin a transaction.
 _LEAST_FREE_BYTES = 128 * 1024
 _JOURNAL = "-wal"
 _COMPANIONS = (_JOURNAL, "-shm")
@@ -53,7 +53,7 @@ _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class DeadLetterStoreError(Exception):
-    """The store cannot be used now, though its file is not damaged; one sentence says why."""
+    """The store cannot be used now, though its file is not damaged; the text gives the cause."""
 
 
 class DeadLetterStoreGoneError(DeadLetterStoreError):
@@ -62,7 +62,7 @@ class DeadLetterStoreGoneError(DeadLetterStoreError):
 
 @dataclass(frozen=True, slots=True)
 class StoredDeadLetter:
-    """A stored letter: its number, when it was stored (Unix seconds), and what it is."""
+    """A stored letter with its number and the time when it was stored (Unix seconds)."""
 
     id: int
     stored: float
@@ -70,7 +70,7 @@ class StoredDeadLetter:
 
     @property
     def is_input(self) -> bool:
-        """Tell whether it is a message that no rule could use, and not a delivery."""
+        """Return whether it is a rejected input, and not a delivery."""
         return not self.letter.device
 
 
@@ -118,7 +118,7 @@ class DeadLetterReader:
 def open_to_read(path: Path) -> DeadLetterReader | None:
     """Return the letters of a file that belongs to another process or user; None where there is no file.
 
-    Nothing is made or changed: what root makes beside the file, the bridge's user could not use.
+    Nothing is made or changed: the bridge's user could not use files that root makes.
 
     Raises:
         DeadLetterStoreError: it cannot be read.
@@ -147,7 +147,7 @@ class DeadLetterStore(DeadLetterReader):
     """One SQLite file. Several processes may use it at once; one object belongs to one thread at a time.
 
     It holds at most so many letters and, in all, so many bytes; when there are more the oldest go, inputs before
-    deliveries: a flood of rubbish must not push out what was on its way to a device.
+    deliveries: a flood of unusable input must not displace deliveries.
     """
 
     def __init__(self, path: Path, maximum_entries: int, maximum_bytes: int) -> None:
@@ -195,7 +195,7 @@ class DeadLetterStore(DeadLetterReader):
         return database
 
     def reopen(self, damaged: DamagedFiles, error: Exception) -> None:
-        """Open the file again; where `error` or the opening says that it is damaged it is moved aside before.
+        """Open the file again, after moving it aside if `error` or the opening shows damage.
 
         Raises:
             DamagedFileError: it cannot be moved.
@@ -316,7 +316,7 @@ class DeadLetterStore(DeadLetterReader):
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Tell whether an error says that the file is damaged, and not that it cannot be used now."""
+    """Return whether an error means a damaged file, and not a temporary condition."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in _DAMAGE
 
@@ -343,7 +343,7 @@ def _check_columns(database: sqlite3.Connection, path: Path) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what another file in this place would not have, None where there is no file."""
+    """Return device and inode of the file, None where there is none."""
     try:
         status = path.stat()
     except OSError:
@@ -363,7 +363,7 @@ def _keep_private(path: Path) -> None:
         try:
             with each.open("r+b") as file:
                 first = file.read(len(_JOURNAL_MAGIC[0]))
-            # The command line may be another user, who is allowed to use the file and not to change its mode.
+            # The command line may run as another user, with access to the file but not to its mode.
             with contextlib.suppress(PermissionError):
                 make_private(each)
         except FileNotFoundError:
@@ -403,7 +403,7 @@ def _encode_origin(origin: Origin) -> str:
 
 
 def _decode_origin(text: str) -> Origin:
-    """Return what was encoded; what another version wrote means nothing."""
+    """Return the decoded origin; an unknown form becomes an unknown origin."""
     try:
         document = orjson.loads(text)
         return Origin(OriginKind(document["kind"]), tuple(map(str, document["filters"])), document["path"])

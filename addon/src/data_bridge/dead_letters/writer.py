@@ -33,7 +33,7 @@ class DeadLetterWriter:
     def __init__(self, store: DeadLetterStore, log: BoundLogger, damaged: DamagedFiles) -> None:
         self.stored = 0
         self.dropped = 0  # of the oldest, for lack of room
-        self.error: str | None = None  # why nothing can be stored now
+        self.error: str | None = None  # the cause while letters cannot be stored
         self.store = store
         self._damaged = damaged
         self._log = log
@@ -73,7 +73,7 @@ class DeadLetterWriter:
             raise DeadLetterStoreError(f"the dead letters in {self.store.path} cannot be used: {error}") from error
 
     async def check(self) -> None:
-        """Find out whether a letter could be stored now; `error` tells."""
+        """Check whether a letter could be stored now, and set `error`."""
         try:
             await self._run(lambda store: store.check())
         except (sqlite3.Error, DeadLetterStoreError, OSError) as error:
@@ -87,7 +87,7 @@ class DeadLetterWriter:
         return await asyncio.get_running_loop().run_in_executor(self._executor, partial(action, self.store))
 
     async def _reopen_if_lost(self, error: Exception) -> None:
-        """Open the store again where an error says that it is damaged, closed or gone, and not merely busy or full."""
+        """Open the store again after an error of a damaged, closed or removed file, but not of a busy or full one."""
         lost = isinstance(error, DeadLetterStoreGoneError | sqlite3.ProgrammingError)
         if not lost and not (isinstance(error, sqlite3.Error) and is_damage(error)):
             return
@@ -159,7 +159,7 @@ class DeadLetterWriter:
         return self.waiting
 
     async def close(self) -> None:
-        """Store what waits, once more, and close the file."""
+        """Store the waiting letters once more, and close the file."""
         if self._task is not None and not self._task.done():
             try:
                 async with asyncio.timeout(5):

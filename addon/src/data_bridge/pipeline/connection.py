@@ -1,4 +1,4 @@
-"""What the layers ask of an MQTT client: a part of communicator's MQTTProtocol, all on one event loop."""
+"""The interface of the MQTT client for the layers: a part of communicator's MQTTProtocol, on one event loop."""
 
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -28,30 +28,30 @@ class Connection(Protocol):
         """Subscribe, and call `handler` for each message."""
 
     def route_topics(self, table: RoutingTable) -> None:
-        """Subscribe to the filters of a table instead of those of the last one; nothing of it can fail."""
+        """Replace the subscriptions by the filters of a table; this cannot fail."""
 
     def unsubscribe(self, topic: str) -> bool:
         """End a subscription with all its handlers."""
 
     def acknowledge(self, ack_token: int, /) -> None:
-        """Tell the broker that a message is done with."""
+        """Acknowledge a message."""
 
     def transmission(self, ack_token: int, /) -> tuple[int, bool]:
-        """Return the packet identifier of the message being handled, and whether the broker sent it before (DUP)."""
+        """Return the packet identifier of the message being handled, and whether it is marked as a redelivery (DUP)."""
 
     def is_retained(self) -> bool:
-        """Tell whether the message being handled is one that the broker has kept."""
+        """Return whether the message being handled is a retained one."""
 
     def acknowledge_all(self, ack_tokens: Iterable[int], /) -> None:
-        """Do so for many at once; none of them is 0."""
+        """Acknowledge many messages; no token is 0."""
 
     def before_write(self, action: Callable[[], None]) -> None:
-        """Call `action` once when all that one read brought is handled, and before anything is written."""
+        """Call `action` once after all packets of one read are handled, and before anything is written."""
 
     def prepare(
         self, topic: str, qos: int = 1, retain: bool = False, message_expiry: int | None = None
     ) -> PreparedPublish:
-        """Encode what all messages to a topic have in common."""
+        """Encode the common part of all messages to a topic."""
 
     def publish_prepared[T](
         self,
@@ -60,13 +60,13 @@ class Connection(Protocol):
         on_acknowledged: Callable[[T, int], None] | None = None,
         token: T = ...,
     ) -> bool:
-        """Send; `on_acknowledged(token, reason_code)` follows the broker's answer. False when it was not taken."""
+        """Send; `on_acknowledged(token, reason_code)` follows the broker's answer. False when there is no room."""
 
     def refusal(self, prepared: PreparedPublish, payload: bytes) -> str | None:
-        """Return why the broker can never take a message; None when it can, now or later."""
+        """Return why the broker can never accept a message; None when it can, now or later."""
 
     def pause(self) -> None:
-        """Take no more messages for now."""
+        """Stop reading messages."""
 
     def resume(self) -> None:
-        """Take messages again."""
+        """Continue to read messages."""

@@ -7,7 +7,7 @@ from data_bridge.catalog.model import Catalog
 
 
 class DeviceState:
-    """A device's latest values, waiting to be announced, and the types of the objects whose values it `holds`."""
+    """A device's latest values, waiting to be announced; `object_types` has the types of its announced objects."""
 
     __slots__ = ("changed_ns", "device", "dirty", "object_types", "values")
 
@@ -19,7 +19,7 @@ class DeviceState:
         self.changed_ns = 0
 
     def keep(self, earlier: Mapping[str, Raw]) -> bool:
-        """Take the earlier values that belong here and are not known better; False when one does not belong."""
+        """Add earlier values of these objects where there is no newer one; False when a value does not fit."""
         belong = True
         for name, value in earlier.items():
             value_type = self.object_types.get(name)
@@ -35,8 +35,8 @@ def device_states(
 ) -> dict[str, DeviceState]:
     """Return the state of each device that gets an announced object: the earlier one where it holds the same.
 
-    Where it does not, the state is a new one without values, so that a message which was mapped by the earlier catalog
-    writes to nobody's.
+    Otherwise the state is a new one without values, so that a message in flight, mapped by the earlier catalog, does
+    not write to it.
     """
     object_types: dict[str, dict[str, ValueType]] = {}
     for each in catalog.objects.values():

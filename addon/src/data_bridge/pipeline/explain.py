@@ -1,4 +1,4 @@
-"""What every layer makes of one message, without sending anything: for `try` and the `trace` command."""
+"""The result of every layer for one message, without sending anything: for `try` and the `trace` command."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from data_bridge.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class IngressEvent:
-    """What the input layer made of a message."""
+    """Result of the input layer."""
 
     trace_id: str
     raw: Raw
@@ -22,7 +22,7 @@ class IngressEvent:
 
 @dataclass(frozen=True, slots=True)
 class MappedEvent:
-    """What the mapping layer made of it."""
+    """Result of the mapping layer."""
 
     object: str
     value: Value
@@ -31,7 +31,7 @@ class MappedEvent:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedEvent:
-    """Who gets it."""
+    """Result of the resolver: the devices."""
 
     object: str
     devices: tuple[str, ...]
@@ -39,7 +39,7 @@ class ResolvedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one device would get."""
+    """Result of the transport for one device."""
 
     device: str
     transport: str
@@ -51,7 +51,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Why a message, or a part of it, went no further."""
+    """The rejection of a message, or of a part of it."""
 
     layer: str
     reason: str

@@ -28,7 +28,7 @@ from data_bridge.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The ways of a catalog, with its devices' states and what is announced of it."""
+    """The ways of a catalog, with its device states and announcement."""
 
     ways: Ways
     states: dict[str, DeviceState]
@@ -115,7 +115,7 @@ class Pipeline:
         return self.mapping.ways
 
     def prepare(self, catalog: Catalog) -> Ready:
-        """Return the catalog ready for use: all that can fail is done; safe on another thread than the loop's.
+        """Return the catalog ready for use: no later step can fail; safe on another thread than the loop's.
 
         Raises:
             ProtocolValidationError: a topic or a filter is impossible, which the loader refuses before.
@@ -134,7 +134,7 @@ class Pipeline:
         return Ways(compiled, dict.fromkeys(ingress.topics, ingress.qos), self._handlers, by_key=self._by_key)
 
     def open(self, damaged: DamagedFiles) -> None:
-        """Read what an earlier process delivered; before `start`, and best on a thread.
+        """Read the identities of an earlier process; before `start`, and best on a thread.
 
         Raises:
             DamagedFileError: a damaged file cannot be moved aside.
@@ -162,7 +162,7 @@ class Pipeline:
                 self._changed(state)
 
     def restore(self, device: str, values: dict[str, Raw]) -> bool:
-        """Take values that an earlier run announced for a device; False when this catalog announces nothing of it."""
+        """Add values that an earlier process announced for a device; False when this catalog does not announce it."""
         state = self.states.get(device)
         if state is None:
             return False

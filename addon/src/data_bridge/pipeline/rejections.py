@@ -1,4 +1,4 @@
-"""Messages that cannot be used: counted by reason, said once a minute, stored where data would be lost."""
+"""Rejected messages: counted by reason, reported at most once a minute, stored where data would be lost."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from data_bridge.reasons import QUIET, Reason
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A received message: where it came from, by what rules, and what it is acknowledged with (0 at QoS 0)."""
+    """A received message with its origin and acknowledgement token (0 at QoS 0)."""
 
     topic: str
     payload: bytes
@@ -24,7 +24,7 @@ class Incoming:
     trace_id: str = ""
 
     def letter(self, refusal: Refusal, name: str, payload: bytes, cut: int = 0) -> DeadLetter:
-        """Return the letter of its part that is the object `name`, or of the whole."""
+        """Return a letter of the whole message, or of its part for the object `name`."""
         reason, detail = refusal.reason, refusal.detail
         return DeadLetter(
             reason, detail, self.trace_id, "", name, self.topic, 1, False, payload, 0, cut, origin=self.origin
@@ -32,30 +32,30 @@ class Incoming:
 
 
 class Reject(Protocol):
-    """What to do with a message that cannot be used: count it, say so, and acknowledge or store it."""
+    """Handles a rejected message: counts and reports it, and acknowledges or stores it."""
 
     def __call__(self, refusal: Refusal, incoming: Incoming) -> None:
         """Count it."""
 
 
 class Note(Protocol):
-    """What to do with a part of a message that cannot be used while the rest can."""
+    """Handles a rejected part of a message."""
 
     def __call__(self, refusal: Refusal) -> None:
         """Count it."""
 
 
 class Part(Protocol):
-    """What to do with an object's part of a message that cannot be used while the rest can, and is lost without it."""
+    """Handles a rejected part of a message whose other parts are delivered."""
 
     def __call__(self, refusal: Refusal, incoming: Incoming, name: str) -> DeadLetter | None:
         """Count it, and return the letter to store for the object `name`, if there is one."""
 
 
 class Rejections:
-    """Counts what was skipped, answers the broker for it, and stores what has one of the `reasons`.
+    """Counts and acknowledges rejected messages, and stores those with one of the `reasons`.
 
-    `largest` is how many bytes of a message above the size limit are stored.
+    `largest` is the number of stored bytes of a message above the size limit.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class Rejections:
 
     @property
     def not_kept(self) -> int:
-        """Return how many were not stored, though their reason is one to keep: there were too many."""
+        """Return how many messages the rate limit has kept from being stored."""
         return self._limiter.not_kept
 
     def reject(self, refusal: Refusal, incoming: Incoming) -> None:
-        """Skip a whole message. Where its reason is one to keep, it is acknowledged only when it is stored."""
+        """Reject a whole message. Where it is stored, it is acknowledged afterwards."""
         self.note(refusal)
         self.messages += 1
         reason, payload, ack_token = refusal.reason, incoming.payload, incoming.ack_token
@@ -98,9 +98,9 @@ class Rejections:
         self._answer(ack_token)
 
     def part(self, refusal: Refusal, incoming: Incoming, name: str) -> DeadLetter | None:
-        """Skip the part of a message that is the object `name`; return the letter to store for it, if there is one.
+        """Reject the part of a message for the object `name`; return the letter to store, if there is one.
 
-        A field that is missing is none: messages of several kinds may share a topic.
+        A missing field makes no letter: messages of several kinds may share a topic.
         """
         self.note(refusal)
         if refusal.reason is Reason.MISSING_FIELD or refusal.reason not in self._reasons:
@@ -111,11 +111,11 @@ class Rejections:
         return incoming.letter(refusal, name, incoming.payload)
 
     def note(self, refusal: Refusal) -> None:
-        """Count a part of a message that was skipped while the rest went on."""
+        """Count a rejected part of a message."""
         self.count(refusal.reason, refusal.detail)
 
     def count(self, reason: Reason, detail: str) -> None:
-        """Count something that was skipped."""
+        """Count a rejection."""
         self.counts[reason] += 1
         if reason not in QUIET:
             self._limited.record(reason, detail)

@@ -1,4 +1,4 @@
-"""A catalog made ready for the wire: the resolver's work, done at load instead of for each message."""
+"""The resolver layer: a catalog compiled to prepared outputs, at load instead of for each message."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ KEY_SEPARATOR = "\x1f"
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One device's share of an object. Without `prepared` there is no transport that reaches it."""
+    """One device's output of an object; `prepared` is None where no transport reaches the device."""
 
     device: str
     topic: str
@@ -38,11 +38,11 @@ type Target = tuple[PreparedPublish, DeviceState | None, Output]
 
 @dataclass(frozen=True, slots=True)
 class Fanout:
-    """An object's way to its devices. `head` is its payload up to the value.
+    """The outputs of an object to all its devices. `head` is the standard payload up to the value.
 
-    `targets` is what the hot path needs where all outputs get the same payload with the same QoS; else it is empty.
-    `answered` tells that the broker confirms each (QoS 1). With many thousand rules every object that a message touches
-    is a wait for memory, so what is needed for each message is here, and the outputs themselves are not looked at.
+    `targets` is for the hot path: empty unless all outputs have the same payload and the same QoS. `qos1` tells whether
+    that QoS is 1. With many thousand rules each object that a message touches is a cache miss, so the data for each
+    message is here, and the outputs themselves are not read.
     """
 
     object: str
@@ -53,7 +53,7 @@ class Fanout:
 
 
 def make_fanout(name: str, outputs: tuple[Output, ...]) -> Fanout:
-    """Return the way to these outputs."""
+    """Return the fan-out to these outputs."""
     qos1 = all(each.qos for each in outputs)
     alike = qos1 or not any(each.qos for each in outputs)
     alike = alike and all(each.prepared is not None and each.template is None for each in outputs)
@@ -63,7 +63,7 @@ def make_fanout(name: str, outputs: tuple[Output, ...]) -> Fanout:
 
 @dataclass(frozen=True, slots=True)
 class EnvelopeRule:
-    """What an envelope's key leads to; see `envelope_key`."""
+    """The rule of an envelope's key; see `envelope_key`."""
 
     rule: Rule
     cast: Cast
@@ -72,10 +72,10 @@ class EnvelopeRule:
 
 @dataclass(frozen=True, slots=True)
 class TopicRule:
-    """What a topic leads to: the reader of the value, and a route.
+    """A rule for one topic: the reader of the value, and the fan-out.
 
-    `route` is None when the rule's template made a name that the device catalog does not know, or knows as a name of
-    values of another type: `unknown` says which.
+    `fanout` is None when the device catalog does not have the name that the template made, or has another type for it;
+    `unknown` is the detail of the rejection.
     """
 
     rule: Rule
@@ -91,7 +91,7 @@ type _NameTemplate = Callable[[dict[str, str]], str]
 
 @dataclass(frozen=True, slots=True)
 class CompiledCatalog:
-    """Everything that messages are looked up in. Swapped as a whole between two messages."""
+    """The look-up tables of the pipeline, swapped as a whole between two messages."""
 
     catalog: Catalog
     envelope_rules: dict[str, EnvelopeRule]
@@ -165,7 +165,7 @@ class _Resolver:
 
     def _fanout(self, name: str, devices: Iterable[str]) -> Fanout:
         outputs = tuple(self._output(name, identifier) for identifier in devices)
-        # Objects that go to the same devices share what leads there: it stays in the processor's caches.
+        # Objects with the same devices share their outputs, which stay in the processor's caches.
         key = tuple(map(id, outputs))
         known = self._ways.get(key)
         if known is None:

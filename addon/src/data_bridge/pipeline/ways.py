@@ -1,4 +1,4 @@
-"""The ways of a message: what each kind of input is read as, which values it holds, and where they go.
+"""The ways of a message: how each kind of input is parsed, mapped and resolved.
 
 Input, replay and `try` all follow these. The hot path of input takes the common case in fewer steps, with the same
 result.
@@ -22,7 +22,7 @@ from data_bridge.reasons import Reason
 EQUIP_TAG = "Equip.Tag"
 MESSAGE_ID = "Message.ID"
 VALUE = "VALUE"
-# A UUID has 36 characters. Longer ids are remembered by a digest, so that nobody fills the memory with them.
+# A UUID has 36 characters. Longer ids are replaced by a digest, which bounds the memory.
 LONGEST_TRACE_ID = 64
 
 
@@ -35,8 +35,8 @@ class Layer(StrEnum):
     TRANSPORT = "transport"
 
 
-class Refusal(Exception):  # noqa: N818 -- an outcome that is counted, not a fault of the program
-    """A message or a value that cannot be used, with the counted reason and the layer that refuses it."""
+class Refusal(Exception):  # noqa: N818 -- a counted outcome, no error of the program
+    """A message or value that is rejected, with the counted reason and the layer."""
 
     def __init__(self, reason: Reason, detail: str, layer: Layer = Layer.MAPPING) -> None:
         super().__init__(detail)
@@ -55,7 +55,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A value that a rule found, and where it goes."""
+    """A value that a rule found, and its fan-out."""
 
     rule: EnvelopeRule | TopicRule
     fanout: Fanout
@@ -64,7 +64,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """A rule that found no value that can be used, or one that goes nowhere; an envelope may have met no rule."""
+    """A rule without a usable value or without devices; None for an envelope without a rule."""
 
     rule: TopicRule | None
     refusal: Refusal
@@ -73,7 +73,7 @@ class Missed:
 
 @dataclass(frozen=True, slots=True)
 class MappedMessage:
-    """What the rules of one way made of a message: at least one of both."""
+    """Results of the rules of one way: at least one found or missed value."""
 
     found: list[Found]
     missed: list[Missed]
@@ -85,7 +85,7 @@ class EnvelopeWay:
     __slots__ = ("_by_key", "_rules", "origin")
 
     def __init__(self, rules: Mapping[str, EnvelopeRule], by_key: bool) -> None:
-        """With `by_key` the messages of one trace are told apart by their mapping keys."""
+        """With `by_key` the identity of a message includes its mapping key."""
         self._rules = rules
         self._by_key = by_key
         self.origin = Origin(OriginKind.ENVELOPE)
@@ -117,7 +117,7 @@ class EnvelopeWay:
         )
 
     def identity(self, opened: Opened) -> str:
-        """Return what two copies of one message have in common, and no other message has."""
+        """Return the identity of a message, which its duplicates share."""
         return identity_by_key(opened.trace_id, opened.content) if self._by_key else opened.trace_id
 
 
@@ -180,7 +180,7 @@ class Ways:
         self.table = RoutingTable(filters, make_handlers)
 
     def of(self, matches: Iterable[FilterMatch]) -> tuple[Way, ...]:
-        """Return the ways of messages that come by these filters of a topic."""
+        """Return the ways of messages of a topic that these filters match."""
         matches = list(matches)
         ways: list[Way] = []
         if any(each.topic_filter in self._ingress for each in matches):
@@ -213,11 +213,11 @@ class Ways:
     def _rules_of_letter(self, letter: DeadLetter) -> Sequence[TopicRule]:
         origin = letter.origin
         rules = self.catalog.topic_rules(self._matches(letter.topic))
-        # Where its filters are gone, those that took their place.
+        # Where its filters are no longer there, all rules of the topic.
         chosen = [rule for rule in rules if rule.topic_filter in origin.filters] or rules
         if not letter.object:
             return chosen
-        # What the other rules found was delivered.
+        # The values of the other rules were delivered.
         chosen = [rule for rule in chosen if rule.object == letter.object]
         if origin.kind is OriginKind.TOPIC and len(chosen) > 1:
             return [rule for rule in chosen if rule.rule.path == origin.path]
@@ -285,7 +285,7 @@ def trace_of(given: Raw, otherwise: str = "") -> str:
 
 
 def identity_by_key(trace_id: str, body: object) -> str:
-    """Return what tells apart the messages of one trace: the trace id and the mapping key."""
+    """Return the identity of a message of a trace: the trace id and the mapping key."""
     if not isinstance(body, dict):
         return trace_id
     key = f"{body.get(EQUIP_TAG)}\x1f{body.get(MESSAGE_ID)}"
@@ -328,10 +328,10 @@ def _cast_envelope(rule: EnvelopeRule, raw: Raw, message: bytes) -> Value:
 
 
 def apply_topic_rule(rule: TopicRule, document: Document, payload: bytes) -> Found:
-    """Return the value that a topic rule finds in a message, whose payload is parsed as `document`.
+    """Return the value that a topic rule finds in a message; `document` is its parsed payload.
 
     Raises:
-        Refusal: there is no value, it cannot be cast, or its object goes nowhere.
+        Refusal: there is no value, it cannot be cast, or its object has no device.
     """
     if rule.fanout is None:
         raise Refusal(Reason.UNKNOWN_OBJECT, _short(rule.unknown))
@@ -358,10 +358,10 @@ def _identifier(value: Raw, field: str) -> str:
 def _kind(value: object) -> str:
     if value is None:
         return "null"
-    return {bool: "a truth", int: "a number", float: "a number", str: "a text", list: "a list", dict: "an object"}[
+    return {bool: "a boolean", int: "a number", float: "a number", str: "a text", list: "a list", dict: "an object"}[
         type(value)
     ]
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 -- what fits a log line
+    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 -- the length for a log line

@@ -1,4 +1,4 @@
-"""What the broker refuses, cannot do, or drops: told where a person sees it, and not only in a log."""
+"""Refusals, limits and dropped messages of the broker, reported as events and problems."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ type Report = Callable[..., None]
 
 
 class BrokerWatch:
-    """Listens to a connection's answers and limits, and to what the broker says that it drops."""
+    """Watches a connection's answers and limits, and the broker's counter of dropped messages."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class BrokerWatch:
         self._noting = False
 
     def listen(self) -> None:
-        """Subscribe and ask to be told; before the first connection."""
+        """Subscribe and register the callbacks; before the first connection."""
         callbacks = self._connection.callbacks
         callbacks.subscribed = self._subscribed
         callbacks.attempt_failed = self._reconnect_failed
@@ -79,7 +79,7 @@ class BrokerWatch:
     # ------------------------------------------------------------ the connection
 
     def connected(self) -> None:
-        """Take note of the broker's limits, and tell of an outage that has ended."""
+        """Record the broker's limits, and report an outage that has ended."""
         now = self._clock()
         if self._failed_attempts:
             seconds = None if self._lost_at is None else round(now - self._lost_at, 1)
@@ -90,7 +90,7 @@ class BrokerWatch:
         self._note_limits()
 
     def disconnected(self, reason: str) -> None:
-        """Take note that the connection has ended."""
+        """Record that the connection has ended."""
         now = self._clock()
         self.last_error = reason
         short = self._connected_at is not None and now - self._connected_at < _SHORT_SECONDS
@@ -107,7 +107,7 @@ class BrokerWatch:
             )
 
     def attempt_failed(self, reason: str) -> None:
-        """Take note that an attempt to connect has failed."""
+        """Record that an attempt to connect has failed."""
         self._failed_attempts += 1
         self._short_connections = 0
         self.last_error = reason
@@ -161,7 +161,7 @@ class BrokerWatch:
 
     def _subscribed(self, topic_filter: str, qos: int, reason_code: int) -> None:
         if topic_filter == DROPPED_TOPIC:
-            # Not every broker has it, nor lets everybody read it.
+            # Not every broker has this topic, or grants it to every user.
             return
         self._lowered.discard(topic_filter)
         before = self._refused.pop(topic_filter, None)
@@ -195,7 +195,7 @@ class BrokerWatch:
         else:
             self._problems.solve(kind)
 
-    # ------------------------------------------------------------ what the broker drops
+    # ------------------------------------------------------------ dropped messages
 
     def _count_dropped(self, _topic: str, payload: bytes, _ack_token: int) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What Home Assistant may ask on `command`, and what it is told on `result`."""
+"""The commands on the topic `command`, and their results."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -29,10 +29,10 @@ _MOST_REPLAYED = 1000
 
 
 class CommandError(Exception):
-    """A command that cannot be carried out; its text goes to whoever asked."""
+    """A command that cannot be carried out; its text is the answer."""
 
 
-# What SQLite can hold.
+# The integers of SQLite.
 type LetterNumber = Annotated[int, Field(ge=1, le=2**63 - 1)]
 type LetterReason = Annotated[str, AfterValidator(letter_reason)]
 type NumberOrZero = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -82,7 +82,7 @@ class _Trace(_Data):
 
 @dataclass(frozen=True, slots=True)
 class CommandContext:
-    """What commands work on."""
+    """Parts of the bridge that commands use."""
 
     settings: Settings
     pipeline: Pipeline
@@ -112,7 +112,7 @@ class Commands:
         }
 
     async def execute(self, payload: bytes) -> Answer:
-        """Carry out a command message and return the result message; whatever is wrong is said in it."""
+        """Carry out a command message and return the result message, which also reports errors."""
         identifier: object = None
         try:
             document = _read(payload)
@@ -125,7 +125,7 @@ class Commands:
             return refusal(identifier, f"{where}: {first['msg'].removeprefix('Value error, ')}")
         except (CommandError, DeadLetterStoreError) as error:
             return refusal(identifier, str(error))
-        except Exception:  # noqa: BLE001 -- whatever a command meets, it is answered, and the next one is heard
+        except Exception:  # noqa: BLE001 -- every command is answered, and the next one is carried out
             _LOG.exception("command_failed")
             return refusal(identifier, "an internal error, see the bridge's log")
         return {"id": identifier, "ok": True, "error": None, "data": data}
@@ -146,7 +146,7 @@ class Commands:
     # ------------------------------------------------------------ set
 
     async def _set(self, data: dict[str, object]) -> Answer:
-        """Write a value through mapping's casts, the resolver's routes and the transport's deliveries."""
+        """Write a value through the casts of mapping, the resolver's outputs and the transport."""
         wanted = _Set.model_validate(data)
         catalog = self._context.pipeline.catalog
         each = catalog.catalog.objects.get(wanted.object)
@@ -190,7 +190,7 @@ class Commands:
     async def _purge(self, data: dict[str, object]) -> Answer:
         wanted = _Purge.model_validate(data)
         if (wanted.ids is not None) + (wanted.older_than is not None) + wanted.all != 1:
-            # What is lost for good is named; nothing given is nothing removed.
+            # Deletion needs an explicit choice.
             raise CommandError("purge takes one of ids, older_than (a Unix time) and all (true)")
         if wanted.ids is not None:
             numbers = wanted.ids
@@ -218,7 +218,7 @@ class Commands:
     # ------------------------------------------------------------ trace
 
     async def _trace(self, data: dict[str, object]) -> Answer:
-        """Tell where a trace is, or what each layer would make of a message."""
+        """Return where a trace is, or the result of each layer for a message."""
         wanted = _Trace.model_validate(data)
         if wanted.trace_id is not None:
             return await self._find_trace(wanted.trace_id)
@@ -319,7 +319,7 @@ def describe_letter(each: StoredDeadLetter) -> Answer:
 
 
 class _Outcome:
-    """A future that the transport settles."""
+    """A future that the transport completes."""
 
     def __init__(self) -> None:
 

@@ -22,7 +22,7 @@ _HELD = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 
 
 class DataDirectoryError(Exception):
-    """The data directory cannot be used; one sentence says why."""
+    """The data directory cannot be used; the text gives the cause."""
 
 
 class DataDirectory:
@@ -65,7 +65,7 @@ class DataDirectory:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let another bridge have it."""
+        """Release the folder for another bridge."""
         self._release()
 
     def _release(self) -> None:
@@ -84,14 +84,14 @@ class DataDirectory:
     else:
 
         def _lock(self) -> None:
-            # The folder itself, so that there is no lock file that could be damaged, left over or somebody else's.
+            # The folder itself: a lock file could be damaged, left over or owned by another user.
             self._descriptor = os.open(self._path, os.O_RDONLY)
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 if error.errno in _HELD:
                     raise
-                # A network file system that locks only what is opened for writing, which no folder is.
+                # Some network file systems lock only files that are opened for writing, which a folder cannot be.
                 self._lock_file = (self._path / _LOCK_FILE).open("ab")
                 fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

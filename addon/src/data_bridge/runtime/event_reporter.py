@@ -1,4 +1,4 @@
-"""Reports what a person should know of: as a log line at once, and as an event when there is a connection."""
+"""Reports of the bridge: a log line at once, and an event when there is a connection."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class EventReporter:
     """Takes reports from any thread, and from the first moment on."""
 
     def __init__(self, log: BoundLogger, is_connected: Callable[[], bool]) -> None:
-        """Make it on the event loop on which events are published."""
+        """Construct it on the event loop on which events are published."""
         self.dropped = 0
         self._log = log
         self._is_connected = is_connected
@@ -38,12 +38,12 @@ class EventReporter:
             self._send(event, content)
 
     def warning(self, event: str, **content: object) -> None:
-        """Report something that works, and that a person should know of."""
+        """Report a condition that impairs nothing now."""
         self._log.warning(event, **content)
         self._loop.call_soon_threadsafe(self._send, event, content)
 
     def error(self, event: str, **content: object) -> None:
-        """Report something that does not work."""
+        """Report a failure."""
         self._log.error(event, **content)
         self._loop.call_soon_threadsafe(self._send, event, content)
 

@@ -1,4 +1,4 @@
-"""The health file that a running bridge keeps writing, and what the health command makes of it."""
+"""The health file of a running bridge, and its evaluation by the health command."""
 
 import os
 import time
@@ -12,7 +12,7 @@ from data_bridge.damaged_files import reason_of
 from data_bridge.files import write_atomically
 
 INTERVAL_SECONDS = 5.0
-# A bridge that did not write for so long hangs or is gone.
+# A bridge that has not written for this time hangs or has ended.
 STALE_SECONDS = 20.0
 # Clocks of two processes of one machine agree; those of two machines nearly do.
 _TOLERANCE_SECONDS = 2.0
@@ -37,7 +37,7 @@ def write_health(
     now: BootTime | None = None,
     wall_clock: float | None = None,
 ) -> None:
-    """Replace the file at once, so that a reader never meets half of it.
+    """Replace the file atomically.
 
     `connection_error` and `store_error` are the reasons why there is no connection, and why no dead letter can be
     stored; None: there is one, and they can.
@@ -60,7 +60,7 @@ def write_health(
 
 
 def read_health(path: Path, now: BootTime | None = None, wall_clock: float | None = None) -> Health:
-    """Judge a bridge by its health file, and by whether the process lives that wrote it."""
+    """Return the health of a bridge by its health file and its process."""
     try:
         written = _Written.of(orjson.loads(path.read_bytes()))
     except FileNotFoundError:
@@ -111,7 +111,7 @@ class _Written:
         )
 
     def has_ended(self) -> bool:
-        """Tell whether the process is known to have ended; in another container its number says nothing."""
+        """Return whether the process is known to have ended; a process id of another container is ignored."""
         if not self.pid_namespace or self.pid_namespace != _pid_namespace():
             return False
         try:
@@ -132,7 +132,7 @@ class _Written:
 
 
 def _pid_namespace() -> str:
-    """Return the name of the space in which process numbers are told apart, empty where the system names none."""
+    """Return the id of the process namespace, empty where the system has none."""
     try:
         return str(_PID_NAMESPACE.readlink())
     except OSError:

@@ -1,4 +1,4 @@
-"""The connection to the broker: which settings it gets, and that it lives on the bridge's own event loop."""
+"""The MQTT client of the bridge: its settings, and its connection on the bridge's event loop."""
 
 from collections.abc import Callable
 
@@ -37,7 +37,7 @@ def connection_settings(settings: Settings) -> MQTTConfig:
         ca_certs=str(tls.ca_certs) if tls.ca_certs else None,
         certfile=str(tls.certfile) if tls.certfile else None,
         keyfile=str(tls.keyfile) if tls.keyfile else None,
-        # A broker that can do less is used as far as it goes; the bridge says what does not hold there.
+        # A broker with fewer features is used with lower QoS; the bridge reports the limited guarantees.
         lower_to_broker=True,
     )
 
@@ -76,7 +76,7 @@ class BrokerLink:
 
     @property
     def connected(self) -> bool:
-        """Tell whether the broker has accepted us."""
+        """Return whether the broker has accepted the connection."""
         return self.connection.is_connected
 
     async def connect(self) -> None:
@@ -88,7 +88,7 @@ class BrokerLink:
         await self.connection.connect_async()
 
     async def disconnect(self) -> None:
-        """Send what waits and say goodbye."""
+        """Send the waiting messages and disconnect."""
         await self.connection.disconnect_async()
 
     def unroute(self, topic_filter: str) -> None:

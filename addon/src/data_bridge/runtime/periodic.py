@@ -1,4 +1,4 @@
-"""Tasks that do something again and again, and outlive its failures."""
+"""Periodic tasks that continue after failures."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,14 +7,14 @@ from structlog.stdlib import BoundLogger
 
 
 class Periodic:
-    """A set of such tasks; one failure is logged and the next turn comes all the same."""
+    """A set of periodic tasks; a failure is logged, and the next call follows as usual."""
 
     def __init__(self, log: BoundLogger) -> None:
         self._log = log
         self._tasks: list[asyncio.Task[None]] = []
 
     def every(self, seconds: float, name: str, action: Callable[[], Awaitable[None] | None]) -> None:
-        """Begin to do `action` every so many seconds; a turn that takes longer delays the next."""
+        """Call `action` every so many seconds; a call that takes longer delays the next."""
         self._tasks.append(asyncio.get_running_loop().create_task(self._repeat(seconds, name, action), name=name))
 
     async def _repeat(self, seconds: float, name: str, action: Callable[[], Awaitable[None] | None]) -> None:
@@ -24,7 +24,7 @@ class Periodic:
                 pending = action()
                 if pending is not None:
                     await pending
-            except Exception:  # noqa: BLE001 -- disks fill and files vanish; the bridge goes on
+            except Exception:  # noqa: BLE001 -- the bridge continues after errors of disks and files
                 self._log.exception("periodic_task_failed", task=name)
 
     async def stop(self) -> None:

@@ -1,7 +1,7 @@
-"""Conditions that last and that a person must act on.
+"""Lasting conditions that need an action.
 
-Each is one log line and one event when it begins, changes and ends, and stands in the metrics as long as it lasts: a
-reader who was away learns of it too.
+Each is one log line and one event when it begins, changes and ends, and is in the metrics while it lasts, for readers
+that connect later.
 """
 
 import time
@@ -17,7 +17,7 @@ class ProblemType(StrEnum):
     """The words of `problems` in the metrics, and of the events."""
 
     SUBSCRIPTION_REFUSED = "subscription_refused"
-    TRACE_ID_REUSED = "trace_id_reused"  # one that came again with other bytes, which were dropped
+    TRACE_ID_REUSED = "trace_id_reused"  # with other bytes; that message was dropped
     BROKER_WITHOUT_RETAINED = "broker_without_retained"
     BROKER_WITHOUT_QOS_1 = "broker_without_qos_1"
     BRIDGE_ID_IN_USE = "bridge_id_in_use"
@@ -43,14 +43,14 @@ class Problems:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """Make it with what reports a problem that is new or has another text, with None one that has ended."""
+        """`report` is called with a new or changed problem and its text, and with None when it has ended."""
         self._report = report
         self._clock = clock
         self._wall_clock = wall_clock
         self._problems: dict[ProblemType, _Problem] = {}
 
     def meet(self, kind: ProblemType, text: str, *, seconds: float | None = None) -> None:
-        """Take note of a problem, which ends by itself after so many `seconds`, or only when it is solved."""
+        """Begin or renew a problem, which ends after `seconds`, or without them only when it is solved."""
         text = text[:_MOST_CHARACTERS]
         ends = None if seconds is None else self._clock() + seconds
         known = self._problems.get(kind)
@@ -63,7 +63,7 @@ class Problems:
         self._report(kind, text)
 
     def solve(self, kind: ProblemType) -> None:
-        """Take note that a problem has ended, if there was one."""
+        """End a problem, if there is one."""
         if self._problems.pop(kind, None) is not None:
             self._report(kind, None)
 
@@ -74,11 +74,11 @@ class Problems:
             self.solve(kind)
 
     def __contains__(self, kind: ProblemType) -> bool:
-        """Tell whether there is such a problem now."""
+        """Return whether there is such a problem now."""
         return kind in self._problems
 
     def current(self) -> list[dict[str, object]]:
-        """Return the problems as the metrics tell them: `since` is in Unix seconds."""
+        """Return the problems for the metrics; `since` is in Unix seconds."""
         return [
             {"type": kind.value, "text": each.text, "since": round(each.since, 3)}
             for kind, each in self._problems.items()
@@ -86,9 +86,9 @@ class Problems:
 
 
 def reused_trace_text(trace_id: str, topic: str, *, by_key: bool) -> str:
-    """Return what is said of a trace id that names more than one message, with the settings that help.
+    """Return the text for a trace id of several messages, with the settings that help.
 
-    With `by_key` messages of one trace are told apart by their mapping keys already.
+    With `by_key` the identity of a message includes its mapping key already.
     """
     helps = "deduplication.enabled: false for a source that sends one constant header.UUID"
     if not by_key:

@@ -1,4 +1,4 @@
-"""Dead letters sent again: each stays in the store until all that it holds is safe elsewhere."""
+"""Replay of dead letters: each stays in the store until all its deliveries are confirmed or stored."""
 
 import asyncio
 from collections import Counter
@@ -20,11 +20,11 @@ WAIT_SECONDS = 10.0
 
 
 class Outcome(StrEnum):
-    """What became of a letter."""
+    """Outcome of the replay of a letter."""
 
-    REPLAYED = "replayed"  # delivered; the letter is gone
+    REPLAYED = "replayed"  # delivered; the letter is deleted
     FAILED_AGAIN = "failed_again"  # the letter stays with its new reason, or its refused deliveries are letters now
-    ALREADY_DELIVERED = "already_delivered"  # another message of its trace was, as de-duplication knows
+    ALREADY_DELIVERED = "already_delivered"  # its trace was delivered meanwhile
     OPEN = "open"  # no answer of the broker yet; the letter stays until there is one
 
 
@@ -40,7 +40,7 @@ class Replay:
     async def replay(self, chosen: Iterable[StoredDeadLetter]) -> dict[str, int]:
         """Send letters again, wait a while for their outcomes, and return how many had which.
 
-        A letter whose outcome comes later is taken care of then.
+        A letter with a later outcome is deleted or kept then.
         """
         outcomes = {each.id: self._open.get(each.id) or self._begin(each) for each in chosen}
         if outcomes:
@@ -99,7 +99,7 @@ class Replay:
         success = Outcome.REPLAYED if in_flight is None else Outcome.ALREADY_DELIVERED
 
         def on_done(delivered: bool) -> None:
-            # What the broker refused, and what is no use now either, is a letter of its own by now.
+            # Refused deliveries and rejected parts are letters of their own by now.
             outcome = success if delivered and not parts else Outcome.FAILED_AGAIN
             self._letters.remove(each.id, lambda: set_outcome(outcome))
 
@@ -109,10 +109,10 @@ class Replay:
             transport.deliver_all(mapped, identity, trace_id, 0, perf_counter_ns(), on_done, parts=parts)
 
     def _map(self, each: StoredDeadLetter) -> tuple[str, str, Mapped, list[DeadLetter]]:
-        """Return identity, trace id and values of an input, and letters of the parts that are no use now either.
+        """Return identity, trace id and values of an input, and letters of its rejected parts.
 
         Raises:
-            Refusal: it is no use now either.
+            Refusal: it is rejected again.
         """
         letter = each.letter
         maximum = self._settings.ingress.maximum_bytes
@@ -140,5 +140,5 @@ class Replay:
             for missed in mapped.missed
             if missed.rule is not None and missed.refusal.reason is not Reason.MISSING_FIELD
         ]
-        # Without a trace id it is known by its letter: a bridge that is killed now does not deliver it twice.
+        # Without a trace id the letter is the identity: a bridge that is killed now does not deliver it twice.
         return f"dead letter {each.id} of {each.stored}", "", values, parts

@@ -1,4 +1,4 @@
-"""Which filters the broker may hold for us: its session outlives the process, and nobody can ask it for them."""
+"""Topic filters in the broker's session, which outlives the process and cannot be queried."""
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -10,7 +10,7 @@ from data_bridge.files import write_atomically
 
 
 class SessionFilters:
-    """What is wanted, and what earlier runs or catalogs may have left subscribed, in a file."""
+    """Wanted filters, and stale ones that earlier processes or catalogs may have left subscribed, in a file."""
 
     def __init__(self, path: Path) -> None:
         """Read the file.
@@ -24,23 +24,23 @@ class SessionFilters:
 
     @property
     def stale(self) -> Collection[str]:
-        """Return the filters that may be subscribed and that nobody wants."""
+        """Return the filters that may be subscribed and are not wanted."""
         return self._subscribed - self._wanted
 
     def set_wanted(self, filters: Iterable[str]) -> None:
-        """Take note of all that is wanted from now on; before it is subscribed, or a killed process leaves it unknown.
+        """Set the wanted filters, before they are subscribed: after a kill they must be known.
 
         Raises:
-            OSError: the file cannot be written; what is noted holds for this run.
+            OSError: the file cannot be written; the filters apply to this process all the same.
         """
         self._wanted = frozenset(filters)
         self._note(self._subscribed | self._wanted)
 
     def end_stale(self) -> None:
-        """Take note that the broker has been told to end all that is not wanted.
+        """Record that the stale subscriptions were ended.
 
         Raises:
-            OSError: the file cannot be written: the next run will tell it again.
+            OSError: the file cannot be written; the next process ends them again.
         """
         self._note(self._wanted)
 

@@ -1,1 +1,1 @@
-"""Messages that arrive again: by trace id, and by the broker's own redelivery."""
+"""Recognition of duplicates: by trace id, and of the broker's redeliveries."""

@@ -1,7 +1,7 @@
-"""Generations of identities on disk: one file each, which says in its name which it is and when it began.
+"""Generations of identities on disk: one file each, with number and time of its beginning in the name.
 
-When they began is also kept by a clock that nobody sets, in a file beside them: a machine without a clock of its own
-starts with a wrong time and corrects it later, and what was delivered a minute ago would be forgotten as days old.
+A file beside them has the same times by the uptime of the machine: a machine without a battery-backed clock starts
+with a wrong time and corrects it later, which would make identities of a minute ago appear days old.
 """
 
 import os
@@ -26,7 +26,7 @@ _CLOCK_FILE = "clock.json"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What an earlier process left: both generations, and how many seconds ago the current one began.
+    """Content of an earlier process: both generations, and the age of the current one in seconds.
 
     `cut` are files whose last line ended early.
     """
@@ -47,9 +47,9 @@ class _Generation:
 class GenerationFiles:
     """Two files in a folder, the current generation's and the one's before.
 
-    Their order is that of their numbers, for a clock may go back. Since the machine was started their age is that of
-    the machine; those of an earlier start are taken to begin now, for nobody knows how long it was off: they are rather
-    kept too long than forgotten. All but `append` may wait for the disk and belongs on a thread.
+    Their order is the order of their numbers, since a clock may be set back. Their age is counted by the uptime of the
+    machine; generations from before a reboot begin anew, since the length of the reboot is unknown: identities are kept
+    too long rather than too short. All but `append` may wait for the disk and belongs on a thread.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class GenerationFiles:
         wall_clock: Callable[[], float] = time.time,
         now: Callable[[], BootTime] = boot_time,
     ) -> None:
-        """Make it for generations that are forgotten so many seconds after they began, which are current for half.
+        """A generation is current for half of `seconds`, and is deleted after `seconds`.
 
         `wall_clock` is used where there is no clock since the machine's start: in a folder of an earlier version, and
         on systems that have none that two processes share.
@@ -73,7 +73,7 @@ class GenerationFiles:
         self._file: BinaryIO | None = None
 
     def load(self) -> Kept:
-        """Read what is not too old, remove the rest, and open the current generation's file.
+        """Read the valid generations, remove older ones, and open the file of the current one.
 
         Raises:
             DamagedFileError: a file, or the folder, cannot be used.
@@ -92,7 +92,7 @@ class GenerationFiles:
         return Kept(contents[-1].identities, previous, age, cut)
 
     def prepare(self) -> tuple[_Generation, BinaryIO]:
-        """Return the next generation with its file, open, for `turn`.
+        """Return the next generation with its open file, for `rotate`.
 
         Raises:
             OSError: it cannot be made.
@@ -107,7 +107,7 @@ class GenerationFiles:
         return following, file
 
     def rotate(self, prepared: tuple[_Generation, BinaryIO]) -> Callable[[], None]:
-        """Use the next generation from now on; return what closes and removes the old, which may wait for the disk."""
+        """Use the next generation from now on; return a function, for a thread, that closes and removes the old one."""
         following, file = prepared
         old, self._file = self._file, file
         self._generations.append(following)
@@ -124,14 +124,14 @@ class GenerationFiles:
         """Hand identities of the current generation to the operating system.
 
         Raises:
-            OSError: the disk is full or gone.
+            OSError: the disk is full or removed.
             ValueError: an identity is no text that can be encoded.
         """
         if self._file is None:
             return
         data = ("\n".join(identities) + "\n").encode()
         if data.count(b"\n") != len(identities):
-            # One that holds a line's end would be read as two others, whose messages would be lost as duplicates.
+            # An identity with a line break would be read as two, whose messages would be dropped as duplicates.
             data = "".join(f"{each}\n" for each in identities if "\n" not in each).encode()
         while data:
             data = data[self._file.write(data) :]
@@ -148,7 +148,7 @@ class GenerationFiles:
         age = self._age(kept[-1]) if kept else 0.0
         if kept and age < self._seconds / 2:
             return kept, age
-        # The newest has had its time: it is the one before, and a new one begins.
+        # The newest generation is no longer current: a new one begins.
         return [*kept[-1:], self._next(found)], 0.0
 
     def _found(self) -> list[_Generation]:
@@ -178,7 +178,7 @@ class GenerationFiles:
         if document is None:
             return
         try:
-            boot, began = document["boot"], document["began"]  # type: ignore[index]  # what is no object is damaged
+            boot, began = document["boot"], document["began"]  # type: ignore[index]  # other JSON is damaged
             self._began = {int(number): BootTime(str(boot), float(seconds)) for number, seconds in began.items()}
         except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
             raise DamagedFileError(path, "it holds no times of generations") from error
@@ -205,7 +205,7 @@ def _remove(generations: Iterable[_Generation]) -> None:
 
 def _open(path: Path) -> BinaryIO:
     try:
-        # Unbuffered: what was written survives the process.
+        # Unbuffered: written data survives the process.
         return open(path, "ab", buffering=0, opener=private)
     except (PermissionError, IsADirectoryError) as error:
         raise DamagedFileError(path, f"it cannot be written: {reason_of(error)}") from error
