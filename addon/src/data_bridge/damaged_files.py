@@ -42,7 +42,7 @@ class DamagedFiles:
         self._clock = clock
 
     def run[T](self, action: Callable[[], T]) -> T:
-        """Return what `action` returns once no damaged file is in its way.
+        """Return the result of `action`, after moving aside each damaged file that it meets.
 
         Raises:
             DamagedFileError: a damaged file cannot be moved aside.

@@ -21,7 +21,7 @@ _MOST_LINES = 20
 
 
 class CatalogReloader:
-    """Swaps the catalog of a pipeline, one reload at a time, and reports what was loaded or refused.
+    """Swaps the catalog of a pipeline, one reload at a time, and reports loaded and refused catalogs.
 
     `before_subscribing` is called on another thread with the ways of the next catalog, `after_subscribing` on the event
     loop once they are in use.

@@ -1,9 +1,9 @@
-"""Messages without a trace id that the broker sends again though they were delivered.
+"""Redeliveries of messages without a trace id that were delivered before.
 
-MQTT tells them apart from a reading that is merely repeated: the broker marks what it sent before (DUP) and keeps its
-packet identifier (MQTT 5.0, sections 3.3.1.1 and 4.4). So a message is dropped only when it is marked, its packet
-identifier, topic and payload are those of one that was delivered, and that was among the last ones that the broker may
-have had on its way without an answer: older ones it cannot send again, and their identifiers may be in use anew.
+MQTT distinguishes them from repeated readings: the broker marks a redelivery (DUP) and keeps its packet identifier
+(MQTT 5.0, sections 3.3.1.1 and 4.4). A message is dropped only when it is marked, and its packet identifier, topic and
+payload are those of a delivered one among the last that the broker may have had in flight: it cannot send older ones
+again, and their identifiers may be in use for other messages.
 """
 
 import contextlib
@@ -16,24 +16,24 @@ from data_bridge.damaged_files import DamagedFileError, unreadable
 from data_bridge.files import make_private_folder, write_atomically
 from data_bridge.pipeline.delivery.message import InFlightMessage
 
-# Which delivery it was, counted from 1; packet identifier; digest.
+# Number of the delivery from 1; packet identifier; digest.
 _RECORD = Struct("<QH14s")
-# More than can be counted in the life of a machine.
+# More than a machine can count.
 _LARGEST_NUMBER = 2**62
 _DIGEST_BYTES = 14
 
 
 def seed_of(topic: str) -> int:
-    """Return what the digests of a topic's messages begin with."""
-    # No topic holds a NUL, so that nothing else makes the same bytes.
+    """Return the first value of the checksums of a topic's messages."""
+    # A topic has no NUL, so that topic and payload have an unambiguous border.
     return crc32(topic.encode() + b"\0")
 
 
 def digest_of(payload: bytes, seed: int) -> int:
-    """Return what tells a message from another with its packet identifier: checksum and length.
+    """Return checksum and length of a message, which are compared between messages with one packet identifier.
 
-    It costs a third of a cryptographic digest, and only readings of one topic and length that the broker confuses with
-    each other are compared: those that differ in one place never have the same.
+    It costs a third of a cryptographic digest. Only messages of one topic and length could be confused, and payloads
+    that differ in one place never have the same checksum.
     """
     return crc32(payload, seed) | len(payload) << 32
 
@@ -47,9 +47,9 @@ class Redeliveries:
     __slots__ = ("_delivered", "_file", "_number", "_path", "_records", "_window", "in_flight", "unwritten")
 
     def __init__(self, window: int, path: Path | None = None) -> None:
-        """Make it for a broker that sends at most `window` messages without an answer."""
-        # Public for the hot path. Messages in flight by packet identifier: a new message has taken that of the one
-        # before, which is answered, and will not come again. And the identifiers and digests of what was delivered.
+        """`window` is the largest number of unacknowledged messages that the broker sends."""
+        # Public for the hot path. Messages in flight by packet identifier: a new message replaces the earlier,
+        # which is acknowledged and is not sent again. And identifiers and digests of delivered messages.
         self.in_flight: dict[int, InFlightMessage] = {}
         self.unwritten: list[tuple[int, int]] = []
         self._window = window
@@ -60,7 +60,7 @@ class Redeliveries:
         self._delivered: dict[int, tuple[int, int]] = {}
 
     def open(self) -> None:
-        """Read what an earlier process left, and begin to write; before the first message, and best on a thread.
+        """Read the records of an earlier process, and open the file; before the first message, and best on a thread.
 
         Raises:
             DamagedFileError: the file cannot be used.
@@ -81,7 +81,7 @@ class Redeliveries:
         self._file = self._path.open("r+b", buffering=0)
 
     def is_redelivered(self, packet_identifier: int, digest: int) -> bool:
-        """Tell whether a message that is marked as sent before was delivered then."""
+        """Return whether a message that is marked as a redelivery was delivered before."""
         self._take_note()
         known = self._delivered.get(packet_identifier)
         return known is not None and known[0] == digest and self._number - known[1] < self._window
@@ -94,17 +94,17 @@ class Redeliveries:
         self.unwritten.clear()
 
     def write(self) -> None:
-        """Hand what was delivered since the last call to the operating system; before it is acknowledged.
+        """Pass the new records to the operating system, before their messages are acknowledged.
 
         Raises:
-            OSError: the disk is full or gone.
+            OSError: the disk is full or removed.
         """
         self._take_note()
         records, self._records = self._records[-self._window :], []
         if not records or self._file is None:
             return
         first = self._number - len(records) + 1
-        # They lie in a ring: what does not fit before its end begins it anew.
+        # The file is a ring: records beyond its end continue at its beginning.
         before_end = self._window - first % self._window
         for number, part in ((first, records[:before_end]), (first + before_end, records[before_end:])):
             if part:
@@ -112,7 +112,7 @@ class Redeliveries:
                 self._file.write(b"".join(part))
 
     def close(self) -> None:
-        """Write what is left and close the file."""
+        """Write the remaining records and close the file."""
         with contextlib.suppress(OSError):
             self.write()
         if self._file is not None:

@@ -1,4 +1,4 @@
-"""What the connection cannot take is kept, and no more input is taken until it can."""
+"""Deliveries without room in the connection, and the pause of input until there is room."""
 
 from collections import deque
 from collections.abc import Callable
@@ -14,13 +14,13 @@ _MOST_WAITING = 10_000
 class Backpressure:
     """A queue of deliveries in the order they were to be sent; pauses the connection while it is not empty.
 
-    The connection also pauses while too many messages wait for their turn.
+    The connection also pauses while too many messages wait for an ordering key.
     """
 
     def __init__(
         self, connection: Connection, delayed_calls: DelayedCalls, submit: Callable[[DeliveryAttempt], bool]
     ) -> None:
-        """Make it with what sends one delivery: False when the connection does not take it now."""
+        """`submit` sends one delivery; it returns False when the connection has no room."""
         self._connection = connection
         self._delayed_calls = delayed_calls
         self._submit = submit
@@ -33,14 +33,14 @@ class Backpressure:
         return len(self._queue)
 
     def add(self, attempt: DeliveryAttempt) -> None:
-        """Keep what the connection cannot take now."""
+        """Queue a delivery that the connection has no room for."""
         self._queue.append(attempt)
         if len(self._queue) == 1:
             self._pause()
             self._delayed_calls.later(_PAUSE_SECONDS, self._drain)
 
     def set_waiting(self, waiting: int) -> None:
-        """Note how many messages wait for their turn."""
+        """Set the number of messages that wait for an ordering key."""
         self._waiting = waiting
         if waiting > _MOST_WAITING:
             self._pause()

@@ -1,11 +1,11 @@
-"""Timers that end together."""
+"""Delayed calls that are cancelled together."""
 
 import asyncio
 from collections.abc import Callable
 
 
 class DelayedCalls:
-    """Things to do later on the running event loop; `cancel` forgets those that are left."""
+    """Calls scheduled on the running event loop; `cancel` drops those that have not run."""
 
     __slots__ = ("_handles",)
 
@@ -24,7 +24,7 @@ class DelayedCalls:
         self._handles.add(handle)
 
     def cancel(self) -> None:
-        """Forget what was not done yet."""
+        """Cancel all calls that have not run."""
         for handle in self._handles:
             handle.cancel()
         self._handles.clear()

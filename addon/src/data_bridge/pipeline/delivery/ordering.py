@@ -14,8 +14,8 @@ class KeyedQueue:
     def __init__(self, send: Callable[[list[DeliveryAttempt]], None]) -> None:
         """`send` is called with the attempts of a message that waited, once its key is released."""
         self.waiting = 0
-        # The keys with a message in flight, and those that wait (None: none did). Public for the hot path, which
-        # acquires a free key, and releases one that has no queue, without a call.
+        # Keys with a message in flight, and the queues of waiting ones (None: empty so far). Public for the hot path,
+        # which acquires a free key, and releases one without a queue, without a call.
         self.queues: dict[str, deque[list[DeliveryAttempt]] | None] = {}
         self._send = send
         self._released: deque[str] = deque()
