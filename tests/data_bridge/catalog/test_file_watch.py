@@ -9,9 +9,15 @@ import pytest
 
 from data_bridge.catalog.file_watch import FileWatch
 from data_bridge.catalog.files import CatalogFiles
-from data_bridge.catalog.store import CatalogDeferredError, CatalogStore
+from data_bridge.catalog.store import CatalogDeferredError, CatalogStore, Loaded
 
 REST = 10.0
+
+
+def use(store: CatalogStore, loaded: Loaded) -> None:
+    """Take a catalog into use, and keep it as the last good one."""
+    store.mark_in_use(loaded)
+    store.keep(loaded)
 
 
 @dataclass
@@ -47,7 +53,7 @@ def clock() -> Clock:
 @pytest.fixture
 def store(files: CatalogFiles, clock: Clock) -> CatalogStore:
     store = CatalogStore(files, watch=FileWatch((files.mappings, files.devices), REST, clock))
-    store.mark_in_use(store.start())
+    use(store, store.start())
     return store
 
 
@@ -103,7 +109,7 @@ def test_a_catalog_that_loses_half_of_itself_waits_for_one_more_look(
     assert not store.changed()
     clock.now += REST
     assert store.changed()
-    store.mark_in_use(store.load())
+    use(store, store.load())
     assert not store.changed()
 
 
@@ -131,7 +137,7 @@ def test_a_catalog_that_loses_less_is_used_at_once(files: CatalogFiles, store: C
 def test_a_start_waits_for_a_file_that_is_being_written(files: CatalogFiles, tmp_path: Path) -> None:
     copy = tmp_path / "copy.json"
     first = CatalogStore(files, copy)
-    first.mark_in_use(first.start())
+    use(first, first.start())
     whole = rules(60)
 
     def write() -> None:
@@ -152,7 +158,7 @@ def test_a_start_on_what_was_in_use_waits_for_nothing(files: CatalogFiles, tmp_p
     copy = tmp_path / "copy.json"
     watch = FileWatch((files.mappings, files.devices), 60)
     first = CatalogStore(files, copy)
-    first.mark_in_use(first.start())
+    use(first, first.start())
     files.mappings.touch()
     assert len(CatalogStore(files, copy, watch).start().catalog.rules) == 50
 

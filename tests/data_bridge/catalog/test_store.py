@@ -16,6 +16,12 @@ DEVICES = "objects:\n  GPS.Latitude: [VM-A, VM-C]\n"
 BAD = "mappings: [}"
 
 
+def use(store: CatalogStore, loaded: Loaded) -> None:
+    """Take a catalog into use, and keep it as the last good one."""
+    store.mark_in_use(loaded)
+    store.keep(loaded)
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> CatalogFiles:
     files = CatalogFiles(tmp_path / "mappings.yaml", tmp_path / "devices.yaml")
@@ -42,11 +48,11 @@ def test_after_a_refusal_the_last_good_catalog_starts_the_bridge(files: CatalogF
     first = store_of(files, copy)
     loaded = first.start()
     assert loaded.refused is None
-    first.mark_in_use(loaded)
+    use(first, loaded)
     files.mappings.write_text(BAD)
     second = store_of(files, copy)
     started = second.start()
-    second.mark_in_use(started)
+    use(second, started)
     assert objects(started) == ["GPS.Latitude"]
     assert started.catalog.version == loaded.catalog.version
     assert started.refused is not None
@@ -73,7 +79,7 @@ def test_a_damaged_copy_is_told_even_while_it_is_not_needed(files: CatalogFiles,
 
 def test_a_catalog_that_never_came_into_use_is_not_the_last_good_one(files: CatalogFiles, copy: Path) -> None:
     store = store_of(files, copy)
-    store.mark_in_use(store.start())
+    use(store, store.start())
     files.mappings.write_text(MAPPINGS.replace("Latitude", "Longitude"))
     store.load()
     assert store.changed()
@@ -85,14 +91,14 @@ def test_what_is_kept_is_what_was_read_though_the_file_changed_since(files: Cata
     store = store_of(files, copy)
     loaded = store.start()
     files.mappings.write_text(BAD)
-    store.mark_in_use(loaded)
+    use(store, loaded)
     assert store.changed()
     assert objects(store_of(files, copy).start()) == ["GPS.Latitude"]
 
 
 def test_a_change_is_one_change_whether_it_is_good_or_refused(files: CatalogFiles, copy: Path) -> None:
     store = store_of(files, copy)
-    store.mark_in_use(store.start())
+    use(store, store.start())
     assert not store.changed()
     files.mappings.write_text(BAD)
     assert store.changed()
@@ -101,7 +107,7 @@ def test_a_change_is_one_change_whether_it_is_good_or_refused(files: CatalogFile
     assert not store.changed()
     files.mappings.write_text(MAPPINGS + "\n")
     assert store.changed()
-    store.mark_in_use(store.load())
+    use(store, store.load())
     assert not store.changed()
 
 
@@ -110,7 +116,7 @@ def test_a_copy_that_cannot_be_written_is_counted_and_the_catalog_is_used(files:
     loaded = store.start()
     copy.mkdir(parents=True)
     with pytest.raises(IsADirectoryError):
-        store.mark_in_use(loaded)
+        use(store, loaded)
     assert store.copies_failed == 1
     assert not store.changed()
 
@@ -121,7 +127,7 @@ def test_catalogs_anywhere_in_the_data_directory_are_left_alone(tmp_path: Path, 
     files.mappings.write_text(MAPPINGS)
     files.devices.write_text(DEVICES)
     store = store_of(files, copy)
-    store.mark_in_use(store.start())
+    use(store, store.start())
     assert not store.changed()
     assert (files.mappings.read_text(), files.devices.read_text()) == (MAPPINGS, DEVICES)
 
@@ -129,11 +135,11 @@ def test_catalogs_anywhere_in_the_data_directory_are_left_alone(tmp_path: Path, 
 @pytest.mark.parametrize("which", ["mappings", "devices"])
 def test_the_copy_itself_is_no_catalog(files: CatalogFiles, copy: Path, which: str) -> None:
     store = store_of(files, copy)
-    store.mark_in_use(store.start())
+    use(store, store.start())
     kept = copy.read_bytes()
     pointed = replace(files, mappings=copy) if which == "mappings" else replace(files, devices=copy)
     store = store_of(pointed, copy)
     started = store.start()
-    store.mark_in_use(started)
+    use(store, started)
     assert started.refused is not None
     assert copy.read_bytes() == kept

@@ -4,12 +4,16 @@ import contextlib
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
 import pytest
 
-from tests.data_bridge.running import BridgeProcess, Listener, log_lines, wait_for_log
+from data_bridge.runtime.bridge import Bridge
+from data_bridge.runtime.commands import CommandError
+from data_bridge.settings_loader import load_settings
+from tests.data_bridge.running import WAIT_SECONDS, BridgeProcess, Listener, log_lines, wait_for_log
 
 
 def content(payload: bytes) -> dict[str, object]:
@@ -111,8 +115,16 @@ def test_a_bad_catalog_is_refused_and_the_old_one_stays(bridge: BridgeProcess, l
     listener.wait("devices/vm-a/ingress", lambda payload: content(payload)["value"] == 5)
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_a_catalog_is_applied_though_its_copy_cannot_be_kept(bridge: BridgeProcess, listener: Listener) -> None:
     copy = bridge.folder / "data" / "last-good-catalog.json"
+    wait_until(copy.exists)
     copy.unlink()
     copy.mkdir()  # nothing can be written there
     mappings = bridge.folder / "mappings.yaml"
@@ -122,6 +134,8 @@ def test_a_catalog_is_applied_though_its_copy_cannot_be_kept(bridge: BridgeProce
     listener.wait(f"{bridge.root}/events", lambda payload: b"catalog_loaded" in payload)
     listener.envelope("N", "N", 8)
     listener.wait("devices/vm-a/ingress", lambda payload: content(payload)["value"] == 8)
+    # It is written once the broker has answered the subscriptions.
+    wait_for_log(bridge, "catalog_copy_not_kept")
     metrics = listener.command(bridge.root, {"id": "m", "action": "metrics"})["data"]
     assert isinstance(metrics, dict)
     assert metrics["catalog_copies_failed"] == 1
@@ -326,3 +340,23 @@ def test_a_reload_leaves_nothing_retained_of_a_device_that_only_an_earlier_run_a
     devices.write_text(devices.read_text().replace("GPS.Latitude: [VM-A, VM-C]", "GPS.Latitude: [VM-A]"))
     listener.wait(f"{bridge.root}/events", lambda payload: b"catalog_loaded" in payload)
     listener.wait(f"{bridge.root}/state/VM-C", lambda payload: payload == b"")
+
+
+async def test_a_catalog_that_cannot_be_prepared_is_refused_and_the_old_one_goes_on(
+    stopped_bridge: BridgeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IOT_DATA_BRIDGE_CATALOGS_WATCH", "0")
+    settings = load_settings(stopped_bridge.folder / "bridge.yaml", stopped_bridge.environ())
+    running = Bridge(settings)
+    before = running._pipeline.ways
+
+    def fail(_catalog: object) -> None:
+        raise ValueError("a fault of the bridge")
+
+    monkeypatch.setattr(running._pipeline, "prepare", fail)
+    with pytest.raises(CommandError, match=r"refused, the old one stays.*a fault of the bridge"):
+        await running._reloader.reload_on_command()
+    assert running._pipeline.ways is before
+    assert running._catalogs.refusals["unusable"] == 1
+    assert not (settings.data_directory / "last-good-catalog.json").exists()
+    await running._letters.close()

@@ -140,13 +140,23 @@ class CatalogStore:
         return Shrinking(before[0], now[0], before[1], now[1])
 
     def mark_in_use(self, loaded: Loaded) -> None:
-        """Take note that a catalog is in use: it is not read again before it changes, and it is the last good one.
-
-        Raises:
-            OSError: its copy cannot be written, which is counted; all else is done.
-        """
+        """Take note that a catalog is in use: it is not read again before it changes."""
         self._stamp_in_use = loaded.stamp
         self._in_use = loaded.catalog
+
+    def refuse(self, loaded: Loaded, error: Exception) -> CatalogError:
+        """Return the refusal of a catalog that the bridge cannot use; it is not read again before it changes."""
+        refusal = CatalogError(self._files.mappings, None, "unusable", f"{type(error).__name__}: {error}")
+        self.refusals[refusal.reason] += 1
+        self._stamp_in_use = loaded.stamp
+        return refusal
+
+    def keep(self, loaded: Loaded) -> None:
+        """Keep a catalog that is in use as the last good one.
+
+        Raises:
+            OSError: its copy cannot be written, which is counted.
+        """
         if self._copy is None or loaded.refused is not None:
             return
         try:

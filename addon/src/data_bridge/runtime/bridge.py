@@ -36,6 +36,8 @@ from data_bridge.settings import Settings
 _LOG = get_logger("data_bridge")
 # How long after the first connect retained states of an earlier run are taken.
 _RETAINED_SECONDS = 2.0
+# How often it is looked whether the broker has answered the subscriptions of a catalog, which is then kept.
+_KEEP_SECONDS = 0.25
 # How often everything is announced that a broker without retained messages does not keep for later readers.
 _AGAIN_SECONDS = 60.0
 
@@ -93,7 +95,13 @@ class Bridge:
         )
         self._reporter.publish_with(self._announcer.event)
         self._reloader = CatalogReloader(
-            self._catalogs, loaded, self._pipeline, self._announcer, self._set_wanted, self._forget_answers
+            self._catalogs,
+            loaded,
+            self._pipeline,
+            self._announcer,
+            self._set_wanted,
+            self._forget_answers,
+            lambda: self._connection.is_subscribed,
         )
         self._retained = RetainedStates(self._connection, self._topics, self._pipeline, self._announcer.forget)
         self._metrics = Metrics(
@@ -185,6 +193,7 @@ class Bridge:
         self._announce_states(last=True)
         self._limited.flush(everything=True)
         self._announcer.goodbye()
+        await self._reloader.keep()
         was_connected = self._link.connected
         await self._link.disconnect()
         if was_connected:
@@ -244,6 +253,7 @@ class Bridge:
     def _begin_periodic_tasks(self) -> None:
         settings = self._settings
         every = self._periodic.every
+        every(_KEEP_SECONDS, "last good catalog", self._reloader.keep)
         every(TICK_SECONDS, "states", self._announce_states)
         every(settings.announcements.metrics_interval, "metrics", self._announce_metrics)
         every(INTERVAL_SECONDS, "dead-letter store", self._health.check_store)

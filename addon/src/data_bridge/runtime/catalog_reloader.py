@@ -9,7 +9,7 @@ from data_bridge.catalog.file_watch import REST_SECONDS
 from data_bridge.catalog.model import Catalog
 from data_bridge.catalog.store import CatalogDeferredError, CatalogStore, Loaded
 from data_bridge.logs import get_logger
-from data_bridge.pipeline.pipeline import Pipeline
+from data_bridge.pipeline.pipeline import Pipeline, Ready
 from data_bridge.pipeline.ways import Ways
 from data_bridge.runtime.commands import Answer, CommandError
 from data_bridge.yaml_documents import CatalogError
@@ -24,7 +24,7 @@ class CatalogReloader:
     """Swaps the catalog of a pipeline, one reload at a time, and reports loaded and refused catalogs.
 
     `before_subscribing` is called on another thread with the ways of the next catalog, `after_subscribing` on the event
-    loop once they are in use.
+    loop once they are in use. `is_subscribed` tells whether the broker has answered all subscriptions.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class CatalogReloader:
         announcer: Announcer,
         before_subscribing: Callable[[Ways], None],
         after_subscribing: Callable[[Ways], None],
+        is_subscribed: Callable[[], bool],
     ) -> None:
         """Begin with the catalog that the pipeline was constructed with."""
         self._store = store
@@ -42,6 +43,8 @@ class CatalogReloader:
         self._announcer = announcer
         self._before_subscribing = before_subscribing
         self._after_subscribing = after_subscribing
+        self._is_subscribed = is_subscribed
+        self._unkept: Loaded | None = None
         self._lock = asyncio.Lock()
         self._refused_at_start = loaded.refused
         self._mark_in_use(loaded)
@@ -102,19 +105,40 @@ class CatalogReloader:
         """Load, check and compile beside the running catalog, then swap between two messages."""
         async with self._lock:
             loaded = await asyncio.to_thread(self._store.load)
-            ready = await asyncio.to_thread(self._pipeline.prepare, loaded.catalog)
+            ready = await asyncio.to_thread(self._prepare, loaded)
             await asyncio.to_thread(self._before_subscribing, ready.ways)
             self._pipeline.swap(ready)
             self._after_subscribing(ready.ways)
             self._announcer.use(ready.announcement.payload, ready.states.keys())
             self._announcer.announce_catalog()
-            await asyncio.to_thread(self._mark_in_use, loaded)
+            self._mark_in_use(loaded)
         self.report_loaded()
         return loaded.catalog
 
-    def _mark_in_use(self, loaded: Loaded) -> None:
+    def _prepare(self, loaded: Loaded) -> Ready:
+        """Do everything that can fail, before anything is changed.
+
+        Raises:
+            CatalogError: something did.
+        """
         try:
-            self._store.mark_in_use(loaded)
+            return self._pipeline.prepare(loaded.catalog)
+        except Exception as error:
+            _LOG.exception("catalog_not_prepared")
+            raise self._store.refuse(loaded, error) from error
+
+    def _mark_in_use(self, loaded: Loaded) -> None:
+        self._store.mark_in_use(loaded)
+        self._unkept = loaded
+
+    async def keep(self) -> None:
+        """Keep the catalog in use as the last good one, once the broker has answered its subscriptions."""
+        loaded = self._unkept
+        if loaded is None or not self._is_subscribed():
+            return
+        self._unkept = None
+        try:
+            await asyncio.to_thread(self._store.keep, loaded)
         except OSError as error:
             # It is in use all the same; only a later start on a bad one would go back further than this.
             _LOG.warning("catalog_copy_not_kept", version=loaded.catalog.version, error=str(error))

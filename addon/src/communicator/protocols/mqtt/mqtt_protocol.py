@@ -390,6 +390,11 @@ class MQTTProtocol(PubSubProtocol):
         """
         self._session.route(table)
 
+    @property
+    def is_subscribed(self) -> bool:
+        """Tell whether there is a connection, and the broker has answered every subscription."""
+        return self._session.is_subscribed
+
     async def subscribed_async(self) -> bool:
         """Wait until the broker has answered every subscription; False when the client is stopped before that."""
         return await asyncio.wrap_future(self._session.when_subscribed())

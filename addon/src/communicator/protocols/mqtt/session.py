@@ -233,6 +233,11 @@ class Session:
             self._unsubscribe_all(self.link, ended)
         self.wake()
 
+    @property
+    def is_subscribed(self) -> bool:
+        """Tell whether there is a connection without unanswered subscriptions."""
+        return self.state is ConnectionState.CONNECTED and not self._requests
+
     def when_subscribed(self) -> Future[bool]:
         """Return a future that is True once the broker has answered every subscription, False when the loop ends.
 
@@ -240,7 +245,7 @@ class Session:
         """
         stands: Future[bool] = Future()
         with self.lock:
-            if self.state is ConnectionState.CONNECTED and not self._requests:
+            if self.is_subscribed:
                 stands.set_result(True)
             else:
                 self._standing.append(stands)
