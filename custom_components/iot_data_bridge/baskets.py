@@ -129,7 +129,7 @@ class Baskets(DeviceCollection):
         for device in self.by_root.values():
             basket = device.basket
             # After a start a display shows 0.
-            if basket.active and basket.total != (basket.shown_total or 0):
+            if basket.active and basket.total not in (basket.shown_total or 0, device.sent_total):
                 self._commander.queue_total(device)
 
     @callback
@@ -242,6 +242,7 @@ class Baskets(DeviceCollection):
         if events:
             self._site.site.turn_day(dt_util.as_local(now.utc))
         if command.kind is CommandKind.START and events:
+            device.sent_total = None
             self._site.site.count_start()
         if command.kind is CommandKind.END:
             events = self._sessions.end(device, events, started, shown_total, now)

@@ -93,6 +93,7 @@ class BasketCommander:
         """
         total, payload = total_command(device, total_price)
         await self._async_publish(device, payload)
+        device.sent_total = total
         return total
 
     @callback

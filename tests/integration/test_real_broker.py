@@ -2,8 +2,10 @@
 
 import asyncio
 import json
-from collections import Counter
+import threading
+from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -32,6 +34,7 @@ class Field:
 
     def __init__(self, port: int) -> None:
         self.totals: list[int] = []
+        self.by_basket: defaultdict[str, list[int]] = defaultdict(list)
         self.sentinels: list[str] = []
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         self._client.on_message = self._on_message
@@ -47,7 +50,9 @@ class Field:
         elif message.payload.startswith(b"{"):
             command = json.loads(message.payload)
             if command["msg"] == "total":
-                self.totals.append(command["payload"]["totalprice"])
+                total = command["payload"]["totalprice"]
+                self.totals.append(total)
+                self.by_basket[message.topic.removesuffix("/status")].append(total)
 
     def publish(self, topic: str, payload: str) -> None:
         self._client.publish(topic, payload, qos=1).wait_for_publish(PATIENCE)
@@ -300,3 +305,78 @@ async def test_another_currency_sets_the_site_up_anew(hass: HomeAssistant, shop:
     await hass.async_block_till_done()
     assert shop.runtime_data is not hub
     assert shop.runtime_data.settings.currency.code == "EUR"
+
+
+BASKETS = 50
+UPDATE_SECONDS = 1.0
+
+
+class Floor:
+    """Fifty baskets in use, each with an update a second; every update of a basket holds one piece more."""
+
+    def __init__(self, field: Field) -> None:
+        self.counts = dict.fromkeys(range(1, BASKETS + 1), 0)
+        self._field = field
+        self._stop = threading.Event()
+
+    def publish_until_stopped(self) -> None:
+        self._stop.clear()
+        while not self._stop.is_set():
+            for number in self.counts:
+                self.counts[number] += 1
+                payload = json.dumps({"id": number, "list": {"MLON": self.counts[number]}})
+                self._field.publish(f"basket/{number}/update", payload)
+                if self._stop.wait(UPDATE_SECONDS / BASKETS):
+                    return
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def is_past(self, before: dict[int, int]) -> bool:
+        """Tell whether each basket has published two updates since."""
+        return all(self.counts[number] > count + 1 for number, count in before.items())
+
+    def is_known_to(self, site: MockConfigEntry) -> bool:
+        """Tell whether the site knows the last update of each basket."""
+        baskets = site.runtime_data.baskets.by_root
+        return all(baskets[f"basket/{number}"].basket.items == count for number, count in self.counts.items())
+
+
+@pytest.mark.timeout(600)
+async def test_fifty_busy_baskets_are_told_one_total_for_each_update_whatever_is_reloaded(
+    hass: HomeAssistant,
+    mqtt_entry: MockConfigEntry,
+    shop: MockConfigEntry,
+    field: Field,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await subscriptions_stand(hass, shop)
+    floor = Floor(field)
+    for number in floor.counts:
+        field.publish(f"basket/{number}/status", "start")
+    for step in range(6):
+        price = 1000 + step
+        await set_price(hass, price)
+        await pass_everything(hass, field)
+        field.by_basket.clear()
+        publishing = hass.async_add_executor_job(floor.publish_until_stopped)
+        await wait_for(lambda: len(field.by_basket) == BASKETS)
+        if step % 2:
+            assert await hass.config_entries.async_reload(ENTRY_ID)
+        else:
+            await reload_mqtt(hass, mqtt_entry)
+        await subscriptions_stand(hass, shop)
+        before = dict(floor.counts)
+        await wait_for(partial(floor.is_past, before))
+        floor.stop()
+        await publishing
+        await wait_for(partial(floor.is_known_to, shop))
+        await pass_everything(hass, field)
+        for number, count in floor.counts.items():
+            told = field.by_basket[f"basket/{number}"]
+            assert told[-1] == count * price
+            assert [total for total in told if total % price or not 0 < total // price <= count] == []
+            assert max(Counter(told).values()) == 1
+    client = hass.data[mqtt.DATA_MQTT].client
+    assert set(Counter(each.topic for each in client.subscriptions if each.topic.startswith("basket/")).values()) == {1}
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
