@@ -142,6 +142,8 @@ def test_files_of_the_version_before_become_private(stopped_bridge: BridgeProces
     }
     stopped_bridge.start()
     listener.wait(f"{stopped_bridge.root}/availability", lambda payload: payload == b"online")
+    # It is written anew once the broker has answered the subscriptions.
+    wait_until((data / "last-good-catalog.json").exists)
     assert {name: oct((data / name).stat().st_mode & 0o777) for name in names} == dict.fromkeys(names, "0o600")
 
 
