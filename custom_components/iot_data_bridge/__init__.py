@@ -10,7 +10,7 @@ from homeassistant.helpers.device_registry import AnyDeviceEntry
 from homeassistant.helpers.typing import ConfigType
 
 from .const import DOMAIN, VERSION
-from .database.damage_issue import delete_damaged_database_issue
+from .damage_repairs import delete_damage_issues
 from .devices.identity import site_key
 from .hub import Hub, SiteConfigEntry
 from .migration import drop_units_of_counts, separate_bridged_keys
@@ -107,7 +107,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: SiteConfigEntry) -> Non
     end_kept_subscriptions(hass, entry.entry_id)
     await async_remove_storage(hass, entry.entry_id)
     async_delete_price_repairs(hass, entry.entry_id)
-    delete_damaged_database_issue(hass, entry.entry_id)
+    delete_damage_issues(hass, entry.entry_id)
 
 
 async def async_remove_config_entry_device(

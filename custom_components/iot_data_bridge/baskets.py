@@ -1,7 +1,8 @@
 """Baskets: their updates, the commands of every server, and the sums of the site."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import override
 
 from homeassistant.components.mqtt import ReceiveMessage
@@ -14,12 +15,13 @@ from .commands import BasketCommander
 from .device_collection import DeviceCollection, Handler, SiteContext, payload_of
 from .devices.admission import DeviceKind
 from .devices.basket import Basket
-from .devices.basket_events import BasketEvent
-from .devices.basket_messages import BasketUpdate, CommandKind, parse_availability, parse_command, parse_update
+from .devices.basket_events import SESSION_EVENTS, BasketEvent, EventKind
+from .devices.basket_messages import BasketUpdate, parse_availability, parse_command, parse_session, parse_update
+from .devices.basket_storage import restored_basket, stored_basket
 from .devices.errors import MalformedMessageError
 from .devices.identity import basket_key
 from .devices.instant import Instant
-from .devices.json_values import JsonObject
+from .devices.json_values import JsonObject, JsonValue
 from .devices.products import PriceList, PriceListChange
 from .devices.topics import BASKET_SUFFIXES, Channel
 from .field_devices import BasketDevice, SiteDevice
@@ -48,6 +50,7 @@ DISPENSABLE = LISTS | {
 _UPDATE_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_UPDATE])
 _COMMAND_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_COMMAND])
 _AVAILABILITY_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_AVAILABILITY])
+_SESSION_TAIL = len(BASKET_SUFFIXES[Channel.BASKET_SESSION])
 
 
 class Baskets(DeviceCollection):
@@ -85,17 +88,43 @@ class Baskets(DeviceCollection):
             Channel.BASKET_UPDATE: self._on_update,
             Channel.BASKET_COMMAND: self._on_command,
             Channel.BASKET_AVAILABILITY: self._on_availability,
+            Channel.BASKET_SESSION: self._on_session,
         }
 
     @override
-    def restore(self, stored: Sequence[JsonObject]) -> None:
-        for basket in stored:
-            self._add(Basket.from_json(basket, self._prices, self._settings.rules, instant_now()))
-        self.summarise()
+    def restore(self, stored: JsonValue) -> None:
+        basket = restored_basket(stored, self._prices, self._settings.rules, instant_now())
+        if self._context.reads(basket_key(basket.root)):
+            self._add(basket)
+
+    @callback
+    def restore_sessions(self, started: Mapping[str, datetime]) -> None:
+        """Continue with the sessions that were stored last, by the roots of their baskets; all others are idle."""
+        for root in started:
+            if root not in self.by_root and self._context.reads(basket_key(root)):
+                self._add(Basket(root, self._prices, self._settings.rules))
+        for root, device in self.by_root.items():
+            device.basket.restore_session(started.get(root))
+
+    def sessions(self) -> dict[str, datetime]:
+        """Return the beginning of each running session, by the root of its basket."""
+        return {
+            root: started
+            for root, device in self.by_root.items()
+            if (started := device.basket.session_started) is not None
+        }
+
+    @callback
+    def mark_uncertain(self) -> None:
+        """Know that updates may have been missed."""
+        for device in self.by_root.values():
+            if device.basket.certain:
+                device.basket.certain = False
+                device.refresh()
 
     @override
     def stored(self) -> list[JsonObject]:
-        return [device.basket.as_json() for device in self.by_root.values()]
+        return [stored_basket(device.basket) for device in self.by_root.values()]
 
     @override
     def remove(self, key: str) -> bool:
@@ -111,6 +140,8 @@ class Baskets(DeviceCollection):
     def check_timeouts(self, now: Instant) -> None:
         subscribed_since = self._context.subscribed_since
         for device in self.by_root.values():
+            if device.basket.session.unanswered:
+                self._apply(device, device.basket.check_session)
             if device.basket.check_timeouts(now, subscribed_since):
                 device.refresh()
                 self._count_soon()
@@ -199,15 +230,14 @@ class Baskets(DeviceCollection):
         basket = device.basket
         details = len(basket.details)
         try:
-            events = basket.apply_update(update, instant_now())
+            self._apply(device, partial(basket.apply_update, update))
         except MalformedMessageError:
             device.refresh()
             self._count_soon()
             raise
         if len(basket.details) != details:
             self._context.build(device)
-        self._changed(device, events)
-        if self._running_total and basket.session_started is not None and update.contents is not None:
+        if self._running_total and basket.active and update.contents is not None:
             self._commander.queue_total(device)
 
     def _mark_unreadable(self, root: str) -> None:
@@ -235,20 +265,39 @@ class Baskets(DeviceCollection):
             return
         command = parse_command(payload_of(message))
         device = self._device(message.topic[:-_COMMAND_TAIL])
-        basket = device.basket
+        self._apply(device, partial(device.basket.apply_command, command))
+        if not device.basket.active:
+            # An end of no session is nobody's; of one that still runs, the basket has to say so.
+            device.sent_end.withdraw()
+
+    @callback
+    def _on_session(self, message: ReceiveMessage) -> None:
+        session = parse_session(payload_of(message))
+        root = message.topic[:-_SESSION_TAIL]
+        # A session that is withdrawn, or was left on the broker by a basket that was taken away, is no basket.
+        if (session is None or message.retain) and root not in self.by_root:
+            return
+        device = self._device(root)
+        self._apply(device, partial(device.basket.apply_session, session))
+
+    def _apply(self, device: BasketDevice, apply: Callable[[Instant], tuple[BasketEvent, ...]]) -> None:
+        """Let a basket take a message, and follow a change of its session, which is stored at once."""
+        basket, now = device.basket, instant_now()
         started, shown_total = basket.session_started, basket.shown_total
-        now = instant_now()
-        events = basket.apply_command(command, now)
-        if events:
+        events = apply(now)
+        kinds = {event.kind for event in events} & SESSION_EVENTS
+        if kinds:
             self._site.site.turn_day(dt_util.as_local(now.utc))
-        if command.kind is CommandKind.START and events:
+        if EventKind.SESSION_STARTED in kinds:
             device.sent_total = None
             self._site.site.count_start()
-        if command.kind is CommandKind.END:
+        if EventKind.SESSION_ENDED in kinds:
             events = self._sessions.end(device, events, started, shown_total, now)
         self._changed(device, events)
+        if kinds:
+            self._context.save_sessions()
         # A display shows 0 after a start, and the basket does not repeat contents that have not changed.
-        if events and command.kind is CommandKind.START and self._running_total and basket.items:
+        if EventKind.SESSION_STARTED in kinds and self._running_total and basket.items:
             self._commander.queue_total(device)
 
     @callback
@@ -261,10 +310,10 @@ class Baskets(DeviceCollection):
         device = self._device(root)
         # A retained one tells how things are, not that the basket did something just now.
         if message.retain:
-            device.basket.online = online
+            device.basket.apply_retained_availability(online)
+            self._changed(device, ())
         else:
-            device.basket.apply_availability(online, instant_now())
-        self._changed(device, ())
+            self._apply(device, partial(device.basket.apply_availability, online))
 
     def _device(self, root: str) -> BasketDevice:
         """Return a basket, a new one if it is admitted.

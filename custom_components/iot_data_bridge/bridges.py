@@ -1,6 +1,6 @@
 """Bridges, and the bridged devices that their catalogs list."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import override
 
 from homeassistant.components.mqtt import ReceiveMessage
@@ -24,7 +24,7 @@ from .devices.bridged import (
     parse_hello,
     parse_state,
 )
-from .devices.errors import MalformedMessageError
+from .devices.errors import DamagedStateError, MalformedMessageError
 from .devices.identity import bridge_key, bridged_key, object_key
 from .devices.instant import Instant
 from .devices.introductions import Introductions
@@ -63,16 +63,24 @@ class Bridges(DeviceCollection):
         }
 
     @override
-    def restore(self, stored: Sequence[JsonObject]) -> None:
-        for item in stored:
-            bridge_id, version, devices = str(item["bridge_id"]), item.get("version"), item.get("devices")
-            name = str(item.get("name") or bridge_id)
-            bridge = self._add(Bridge(bridge_id, name, version if isinstance(version, str) else None))
-            for entry in devices if isinstance(devices, list) else ():
-                described = parse_catalog_device(entry)
-                if described is not None and is_id(described.device_id) and isinstance(entry, dict):
-                    values = entry.get("values")
-                    self._add_bridged(bridge, described).device.apply(values if isinstance(values, dict) else {})
+    def restore(self, stored: JsonValue) -> None:
+        if not isinstance(stored, dict) or not isinstance(bridge_id := stored.get("bridge_id"), str) or not bridge_id:
+            raise DamagedStateError("bridge_id")
+        if not self._context.reads(bridge_key(bridge_id)):
+            return
+        version, devices = stored.get("version"), stored.get("devices")
+        name = str(stored.get("name") or bridge_id)
+        bridge = self._add(Bridge(bridge_id, name, version if isinstance(version, str) else None))
+        damaged = not isinstance(devices, list)
+        for entry in devices if isinstance(devices, list) else ():
+            described = parse_catalog_device(entry)
+            if described is None or not is_id(described.device_id) or not isinstance(entry, dict):
+                damaged = True
+                continue
+            values = entry.get("values")
+            self._add_bridged(bridge, described).device.apply(values if isinstance(values, dict) else {})
+        if damaged:
+            raise DamagedStateError("devices")
 
     @override
     def stored(self) -> list[JsonObject]:

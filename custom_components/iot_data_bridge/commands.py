@@ -173,7 +173,8 @@ def total_command(device: BasketDevice, total_price: Decimal | None = None) -> t
     """Return the total to show and the message that shows it.
 
     Raises:
-        ServiceValidationError: a product has no price, or the total is larger than displays show.
+        ServiceValidationError: a product has no price, the total is larger than displays show, or the contents are
+            uncertain and the site refuses such totals.
     """
     basket = device.basket
     total = basket.total if total_price is None else total_price
@@ -182,6 +183,12 @@ def total_command(device: BasketDevice, total_price: Decimal | None = None) -> t
             translation_domain=DOMAIN,
             translation_key="unknown_product",
             translation_placeholders={"basket": basket.root, "products": _listed(basket.unknown)},
+        )
+    if total_price is None and basket.contents_uncertain and basket.rules.refuse_uncertain:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="contents_uncertain",
+            translation_placeholders={"basket": basket.root},
         )
     total = device.currency.round(total)
     if total > LARGEST_TOTAL:

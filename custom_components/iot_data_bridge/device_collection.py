@@ -1,7 +1,7 @@
 """The interface between the hub and its collections of devices: baskets, printers, bridges."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from homeassistant.components.mqtt import ReceiveMessage
@@ -10,7 +10,7 @@ from homeassistant.core import HomeAssistant
 from .devices.admission import DeviceKind
 from .devices.errors import MalformedMessageError
 from .devices.instant import Instant
-from .devices.json_values import JsonObject
+from .devices.json_values import JsonObject, JsonValue
 from .devices.topics import Channel
 from .field_devices import FieldDevice
 
@@ -35,6 +35,12 @@ class SiteContext(Protocol):
 
     def save_soon(self) -> None:
         """Store the site's state soon."""
+
+    def save_sessions(self) -> None:
+        """Store the sessions and the day's figures at once."""
+
+    def reads(self, key: str) -> bool:
+        """Tell whether the site's topics match the messages of the device with this key."""
 
     def admit(self, kind: DeviceKind, key: str, name: str, present: int) -> None:
         """Accept a new device beside `present` others of its kind; raises MalformedMessageError with the reason."""
@@ -61,8 +67,12 @@ class DeviceCollection(ABC):
         """Return the message handler of each channel."""
 
     @abstractmethod
-    def restore(self, stored: Sequence[JsonObject]) -> None:
-        """Restore devices from an earlier return value of `stored`."""
+    def restore(self, stored: JsonValue) -> None:
+        """Restore a device from an item of an earlier return value of `stored`.
+
+        Raises:
+            DamagedStateError: the device, or one behind it, is not restored.
+        """
 
     @abstractmethod
     def stored(self) -> list[JsonObject]:

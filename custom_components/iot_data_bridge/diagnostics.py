@@ -9,6 +9,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.device_registry import DeviceEntry
 
 from .const import DOMAIN
+from .devices.basket_storage import stored_basket
 from .devices.json_values import JsonObject, JsonValue
 from .field_devices import BasketDevice, BridgeDevice, BridgedFieldDevice, FieldDevice, PrinterDevice
 from .hub import Hub, SiteConfigEntry
@@ -69,7 +70,7 @@ def _settings(hass: HomeAssistant, entry: SiteConfigEntry, hub: Hub) -> dict[str
 def _state(device: FieldDevice) -> JsonObject:
     match device:
         case BasketDevice():
-            return device.basket.as_json()
+            return stored_basket(device.basket)
         case PrinterDevice():
             return device.printer.as_json()
         case BridgeDevice():

@@ -18,16 +18,17 @@ from .baskets import Baskets
 from .bridges import Bridges
 from .clock import instant_now
 from .commands import BasketCommander
-from .const import DOMAIN
-from .database.damage_issue import show_damaged_database
+from .const import DOMAIN, LOGGER
+from .damage_repairs import Damage, show_damage
 from .database.site_database import SiteDatabase
 from .database.stored_prices import StoredPrices
 from .database.stored_sessions import StoredSessions
 from .devices.admission import Admission, DeviceKind
 from .devices.day_figures import DayFigures
-from .devices.errors import MalformedMessageError
-from .devices.identity import basket_key, bridge_key, is_read, printer_key
+from .devices.errors import DamagedStateError, MalformedMessageError
+from .devices.identity import is_read
 from .devices.instant import Instant
+from .devices.json_values import JsonObject
 from .devices.products import PriceList
 from .devices.site import Site
 from .devices.topics import Channel, update_topic_of
@@ -39,13 +40,12 @@ from .printers import Printers
 from .refusals import Refusals
 from .session_log import SessionLog
 from .settings import SiteSettings
-from .storage import StoredSite, site_store
+from .storage import RunningSessions, SiteStorage, StoredSite
 from .subscriptions import SiteSubscriptions
 
 type SiteConfigEntry = ConfigEntry[Hub]
 type BuildEntities = Callable[[FieldDevice], Iterable[Entity]]
 
-SAVE_SECONDS = 10.0
 CLOCK_INTERVAL = timedelta(seconds=5)
 
 
@@ -64,11 +64,10 @@ class Hub:
         self._admission = Admission(self.settings.accept_until)
         self._entities = EntityBudget(hass, entry)
         self._platforms: list[tuple[Platform, AddConfigEntryEntitiesCallback, BuildEntities]] = []
-        self._store = site_store(hass, entry.entry_id)
+        self.storage = SiteStorage(hass, entry.entry_id, self._stored, self._running_sessions)
         self.subscriptions = subscriptions
         self._timers: list[CALLBACK_TYPE] = []
         self._stopped = True
-        self._save_waits = False
 
         info = dr.DeviceInfo(name=entry.title, model="Site", entry_type=dr.DeviceEntryType.SERVICE)
         self.site = SiteDevice(entry.entry_id, Site(self.settings.currency, DayFigures.begin(dt_util.now())), info)
@@ -103,19 +102,38 @@ class Hub:
             HomeAssistantError: the database can be neither opened nor made.
         """
         await self.database.async_open()
-        show_damaged_database(self.hass, self._entry, await self.database.async_damaged_files())
+        show_damage(self.hass, self._entry, Damage.DATABASE, await self.database.async_damaged_files())
         await self.stored_prices.async_load()
         await self.stored_sessions.async_drop_old(dt_util.utcnow())
         self._drop_what_is_not_read()
-        if (stored := await self._store.async_load()) is not None:
-            same_currency = self.site.site.restore(stored["site"], dt_util.now())
-            self.baskets.restore([item for item in stored["baskets"] if self._reads(basket_key(str(item["root"])))])
-            if not same_currency:
-                self.baskets.forget_amounts()
-            self.printers.restore([item for item in stored["printers"] if self._reads(printer_key(str(item["uuid"])))])
-            self.bridges.restore(
-                [item for item in stored["bridges"] if self._reads(bridge_key(str(item["bridge_id"])))]
-            )
+        stored = await self.storage.async_load()
+        figures, sessions = await self.storage.async_load_sessions()
+        same_currency = self.site.site.restore(stored.get("site") if figures is None else figures, dt_util.now())
+        if self._restore(stored):
+            await self.storage.async_keep_damaged()
+        show_damage(self.hass, self._entry, Damage.DEVICES, await self.storage.async_damaged_files())
+        if sessions is not None:
+            self.baskets.restore_sessions(sessions)
+        if not same_currency:
+            self.baskets.forget_amounts()
+        self.baskets.summarise()
+
+    def _restore(self, stored: JsonObject) -> bool:
+        """Restore every device that is not damaged, and tell whether one is."""
+        damaged = False
+        for collection, name in ((self.baskets, "baskets"), (self.printers, "printers"), (self.bridges, "bridges")):
+            items = stored.get(name, [])
+            if not isinstance(items, list):
+                damaged, items = True, []
+            for item in items:
+                try:
+                    collection.restore(item)
+                except DamagedStateError as error:
+                    LOGGER.error(
+                        "One of the stored %s of %s is left out: its %s is damaged", name, self.entry_id, error
+                    )
+                    damaged = True
+        return damaged
 
     @callback
     def start(self) -> None:
@@ -131,6 +149,8 @@ class Hub:
         # The connection may have changed while storage was read and platforms were set up.
         if (connected := mqtt.is_connected(self.hass)) != self.connected:
             self._on_connection(connected)
+        if not self.subscriptions.complete:
+            self.baskets.mark_uncertain()
         self.subscriptions.deliver_to(self.dispatch)
         if self.connected:
             self.baskets.catch_up()
@@ -166,7 +186,7 @@ class Hub:
 
     async def async_save(self) -> None:
         """Store the site's state now."""
-        await self._store.async_save(self._stored())
+        await self.storage.async_save()
 
     @callback
     def add_platform(
@@ -234,28 +254,32 @@ class Hub:
             self.refusals.add_defect(channel, message.topic, error)
 
     def save_soon(self) -> None:
-        """Store the site's state within `SAVE_SECONDS`."""
-        if self._stopped:
-            return
-        # A second delayed save restarts the delay: a steady stream of messages would postpone it for ever.
-        if not self._save_waits:
-            self._save_waits = True
-            self._store.async_delay_save(self._stored, SAVE_SECONDS)
+        """Store the site's state soon."""
+        if not self._stopped:
+            self.storage.save_soon()
 
-    def _reads(self, key: str) -> bool:
+    def save_sessions(self) -> None:
+        """Store the sessions and the day's figures at once."""
+        if not self._stopped:
+            self.storage.save_sessions()
+
+    def reads(self, key: str) -> bool:
+        """Tell whether the site's topics match the messages of the device with this key."""
         return is_read(key, self.settings.topics)
 
     def _drop_what_is_not_read(self) -> None:
         """Remove devices from the registry that the site's topics do not match any more."""
         registry = dr.async_get(self.hass)
         for device in dr.async_entries_for_config_entry(registry, self.entry_id):
-            if not all(self._reads(key) for domain, key in device.identifiers if domain == DOMAIN):
+            if not all(self.reads(key) for domain, key in device.identifiers if domain == DOMAIN):
                 registry.async_remove_device(device.id)
 
     @callback
     def _on_connection(self, connected: bool) -> None:
         """Make all entities unavailable without the broker, and available with their last values after it is back."""
         self.connected = connected
+        if not connected:
+            self.baskets.mark_uncertain()
         self.subscribed_since = instant_now() if connected else None
         self.site.set_connected(connected)
         for collection in self._collections:
@@ -268,10 +292,16 @@ class Hub:
             collection.check_timeouts(now)
         if self.site.site.turn_day(dt_util.as_local(now.utc)):
             self.site.refresh()
-            self.save_soon()
+            self.save_sessions()
+
+    def _running_sessions(self) -> RunningSessions:
+        sessions = self.baskets.sessions()
+        return {
+            "site": self.site.site.as_json(),
+            "sessions": {root: started.isoformat() for root, started in sessions.items()},
+        }
 
     def _stored(self) -> StoredSite:
-        self._save_waits = False
         return {
             "site": self.site.site.as_json(),
             "baskets": self.baskets.stored(),

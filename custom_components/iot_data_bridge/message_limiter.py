@@ -17,7 +17,7 @@ from .devices.topics import Channel
 RATE = 2.0
 BURST = 20.0
 # Each message replaces all that an earlier one of its topic said.
-SNAPSHOTS = frozenset({Channel.BASKET_UPDATE, Channel.FACTOR_STATUS, Channel.BRIDGE_STATE})
+SNAPSHOTS = frozenset({Channel.BASKET_UPDATE, Channel.BASKET_SESSION, Channel.FACTOR_STATUS, Channel.BRIDGE_STATE})
 MOST_HELD_BYTES = 16_000_000
 # Above this number, buckets that are full are dropped: topics are invented by strangers.
 MOST_BUCKETS = 5_000

@@ -22,6 +22,7 @@ from .const import (
     CONF_ACCEPT_UNTIL,
     CONF_COMMAND_EXPIRY,
     CONF_CURRENCY,
+    CONF_REFUSE_UNCERTAIN,
     CONF_RUNNING_TOTAL,
     CONF_SESSION_DAYS,
     CONF_SILENCE_MINUTES,
@@ -63,6 +64,7 @@ class SiteOptionsFlow(PriceImportSteps):
                     SelectSelectorConfig(options=sorted(currencies), mode=SelectSelectorMode.DROPDOWN)
                 ),
                 vol.Required(CONF_RUNNING_TOTAL, default=False): BooleanSelector(),
+                vol.Required(CONF_REFUSE_UNCERTAIN, default=False): BooleanSelector(),
                 vol.Required(CONF_SILENCE_MINUTES, default=DEFAULT_SILENCE_MINUTES): _number(0, 1440, "min"),
                 vol.Required(CONF_COMMAND_EXPIRY, default=DEFAULT_COMMAND_EXPIRY): _number(1, 86_400, "s"),
                 vol.Required(CONF_SESSION_DAYS, default=DEFAULT_SESSION_DAYS): _number(1, 3650, "d"),

@@ -1,6 +1,6 @@
 """Printers: one status topic each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import override
 
 from homeassistant.components.mqtt import ReceiveMessage
@@ -12,7 +12,7 @@ from .devices.admission import DeviceKind
 from .devices.dialects.factor import parse_status
 from .devices.identity import printer_key
 from .devices.instant import Instant
-from .devices.json_values import JsonObject
+from .devices.json_values import JsonObject, JsonValue
 from .devices.printer import Printer
 from .devices.topics import FACTOR_STATUS_PREFIX, Channel
 from .field_devices import PrinterDevice
@@ -36,9 +36,10 @@ class Printers(DeviceCollection):
         return {Channel.FACTOR_STATUS: self._on_factor_status}
 
     @override
-    def restore(self, stored: Sequence[JsonObject]) -> None:
-        for printer in stored:
-            self._add(Printer.from_json(printer))
+    def restore(self, stored: JsonValue) -> None:
+        printer = Printer.from_json(stored)
+        if self._context.reads(printer_key(printer.uuid)):
+            self._add(printer)
 
     @override
     def stored(self) -> list[JsonObject]:

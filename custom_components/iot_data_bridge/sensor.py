@@ -29,6 +29,7 @@ from homeassistant.helpers.typing import StateType
 
 from .devices.basket import Basket, Problem
 from .devices.basket_messages import Detail
+from .devices.basket_session import SessionState
 from .devices.bridged import BridgedObject, ObjectValue, ValueType
 from .devices.identity import object_key
 from .devices.money import Currency
@@ -58,7 +59,10 @@ class ModelSensorDescription[ModelT](SensorEntityDescription):
 def _money[ModelT](key: str, value_fn: Callable[[ModelT], Decimal | None]) -> ModelSensorDescription[ModelT]:
     # The only state class that an amount of money can have, and without one there are no long-term statistics.
     return ModelSensorDescription(
-        key=key, device_class=SensorDeviceClass.MONETARY, state_class=SensorStateClass.TOTAL, value_fn=value_fn
+        key=key,
+        device_class=SensorDeviceClass.MONETARY,
+        state_class=SensorStateClass.TOTAL,
+        value_fn=value_fn,
     )
 
 
@@ -75,18 +79,25 @@ def _has_detail(detail: Detail) -> Callable[[Basket], bool]:
     return lambda basket: detail in basket.details
 
 
-BASKET_SENSORS: tuple[ModelSensorDescription[Basket], ...] = (
+# Their values are those of a basket's contents, or begin with them.
+BASKET_CONTENTS_SENSORS: tuple[ModelSensorDescription[Basket], ...] = (
     ModelSensorDescription(
         key="session",
         device_class=SensorDeviceClass.ENUM,
-        options=["idle", "active"],
-        value_fn=lambda basket: "active" if basket.active else "idle",
+        options=[state.value for state in SessionState],
+        value_fn=lambda basket: basket.session.state,
     ),
-    ModelSensorDescription(key="items", state_class=SensorStateClass.MEASUREMENT, value_fn=lambda basket: basket.items),
+    ModelSensorDescription(
+        key="items",
+        state_class=SensorStateClass.MEASUREMENT,
+        value_fn=lambda basket: basket.items,
+    ),
+    _money("total_price", lambda basket: basket.total),
+)
+BASKET_SENSORS: tuple[ModelSensorDescription[Basket], ...] = (
     ModelSensorDescription(
         key="distinct_products", state_class=SensorStateClass.MEASUREMENT, value_fn=lambda basket: len(basket.contents)
     ),
-    _money("total_price", lambda basket: basket.total),
     ModelSensorDescription(
         key="session_started", device_class=SensorDeviceClass.TIMESTAMP, value_fn=lambda basket: basket.session_started
     ),
@@ -203,9 +214,7 @@ async def async_setup_entry(
 def _build(device: FieldDevice) -> Iterator[SensorEntity]:
     match device:
         case BasketDevice():
-            yield from _build_models(device, device.basket, BASKET_SENSORS, device.currency)
-            if device.claim("sensor:problem_reason"):
-                yield ProblemReasonSensor(device)
+            yield from _build_basket(device)
         case PrinterDevice():
             yield from _build_models(device, device.printer, PRINTER_SENSORS, None)
         case SiteDevice():
@@ -216,6 +225,15 @@ def _build(device: FieldDevice) -> Iterator[SensorEntity]:
             for described in device.device.objects.values():
                 if not described.is_boolean and device.claim(f"sensor:{described.name}"):
                     yield BridgedSensor(device, described)
+
+
+def _build_basket(device: BasketDevice) -> Iterator[SensorEntity]:
+    for description in BASKET_CONTENTS_SENSORS:
+        if device.claim(f"sensor:{description.key}"):
+            yield ContentsSensor(device, description)
+    yield from _build_models(device, device.basket, BASKET_SENSORS, device.currency)
+    if device.claim("sensor:problem_reason"):
+        yield ProblemReasonSensor(device)
 
 
 def _build_models[ModelT](
@@ -229,7 +247,17 @@ def _build_models[ModelT](
             yield ModelSensor(device, model, description, currency)
 
 
-class ModelSensor[ModelT](ValueEntity[SensorValue], SensorEntity):
+class DescribedSensor(SensorEntity):
+    """A sensor whose description is of a model."""
+
+    def _apply_description(self, description: SensorEntityDescription, currency: Currency | None) -> None:
+        self.entity_description = description
+        if description.device_class is SensorDeviceClass.MONETARY and currency is not None:
+            self._attr_native_unit_of_measurement = currency.code
+            self._attr_suggested_display_precision = currency.digits
+
+
+class ModelSensor[ModelT](ValueEntity[SensorValue], DescribedSensor):
     """One value of a basket, a printer or the site."""
 
     def __init__(
@@ -240,10 +268,7 @@ class ModelSensor[ModelT](ValueEntity[SensorValue], SensorEntity):
         currency: Currency | None,
     ) -> None:
         super().__init__(device, description.key, partial(description.value_fn, model))
-        self.entity_description = description
-        if description.device_class is SensorDeviceClass.MONETARY and currency is not None:
-            self._attr_native_unit_of_measurement = currency.code
-            self._attr_suggested_display_precision = currency.digits
+        self._apply_description(description, currency)
         self._value: SensorValue = None
 
     @property
@@ -255,6 +280,27 @@ class ModelSensor[ModelT](ValueEntity[SensorValue], SensorEntity):
     @override
     def _show(self, value: SensorValue) -> None:
         self._value = value
+
+
+class ContentsSensor(ValueEntity[tuple[SensorValue, bool]], DescribedSensor):
+    """One value of a basket, and whether the contents that it is of may be older than the basket's last update."""
+
+    def __init__(self, device: BasketDevice, description: ModelSensorDescription[Basket]) -> None:
+        basket, value_fn = device.basket, description.value_fn
+        super().__init__(device, description.key, lambda: (value_fn(basket), basket.contents_uncertain))
+        self._apply_description(description, device.currency)
+        self._value: SensorValue = None
+
+    @property
+    @override
+    def native_value(self) -> SensorValue:
+        """Return the value, as in `ModelSensor`."""
+        return self._value
+
+    @override
+    def _show(self, value: tuple[SensorValue, bool]) -> None:
+        self._value, uncertain = value
+        self._attr_extra_state_attributes = {"contents_uncertain": True} if uncertain else {}
 
 
 class RevenueSensor(ValueEntity[tuple[Decimal, datetime]], SensorEntity):

@@ -81,7 +81,7 @@ async def _async_total(call: ServiceCall) -> ServiceResponse:
             shown = response["baskets"]
             if isinstance(shown, dict) and isinstance(state := shown[device.basket.root], dict):
                 # As the controller: its display is off before a start, and a total is ignored.
-                state["shown_total"] = device.currency.plain(totals[device.key]) if device.basket.active else None
+                state["shown_total"] = device.currency.plain(totals[device.key]) if device.basket.shows_totals else None
     return response
 
 
@@ -116,10 +116,11 @@ def _state_of(device: BasketDevice) -> JsonObjectType:
     basket, currency = device.basket, device.currency
     return {
         "basket_id": basket.basket_id,
-        "session": "active" if basket.active else "idle",
+        "session": basket.session.state.value,
         "online": basket.online,
         "items": basket.items,
         "products": dict(basket.contents),
+        "contents_uncertain": basket.contents_uncertain,
         "total_price": None if basket.total is None else currency.plain(basket.total),
         "currency": currency.code,
     }

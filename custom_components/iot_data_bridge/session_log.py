@@ -8,7 +8,7 @@ from homeassistant.core import callback
 
 from .database.stored_sessions import StoredSessions
 from .devices.basket import Basket
-from .devices.basket_events import BasketEvent
+from .devices.basket_events import BasketEvent, EventKind
 from .devices.instant import Instant
 from .devices.sessions import Outcome, SessionLine, SessionRecord
 from .devices.site import Site
@@ -35,18 +35,20 @@ class SessionLog:
 
         Args:
             device: the basket, with the contents that it had at the end.
-            events: what the end brought about: nothing, if there was no session.
+            events: the events of the message, the end among them.
             started: when the session began.
             shown_total: the total on the display at its end.
             now: when the end was heard.
         """
-        outcome = device.sent_end.take(now)
-        if started is None or not events:
+        if started is None:
             return events
+        outcome = device.sent_end.take(now)
         session = _record(device.basket, outcome, started, shown_total, now.utc)
         self._site.count_session(session)
         self._stored.add(session)
-        return tuple(replace(event, outcome=outcome) for event in events)
+        return tuple(
+            replace(event, outcome=outcome) if event.kind is EventKind.SESSION_ENDED else event for event in events
+        )
 
 
 def _record(

@@ -16,6 +16,7 @@ from .const import (
     CONF_COMMAND_EXPIRY,
     CONF_CURRENCY,
     CONF_PRINTERS,
+    CONF_REFUSE_UNCERTAIN,
     CONF_RUNNING_TOTAL,
     CONF_SESSION_DAYS,
     CONF_SILENCE_MINUTES,
@@ -52,6 +53,7 @@ class SiteSettings:
     def of(cls, hass: HomeAssistant, entry: ConfigEntry) -> Self:
         """Read the settings of an entry."""
         options = entry.options
+        expiry: int = options.get(CONF_COMMAND_EXPIRY, DEFAULT_COMMAND_EXPIRY)
         minutes: int = options.get(CONF_SILENCE_MINUTES, DEFAULT_SILENCE_MINUTES)
         return cls(
             topics=topics_of(entry),
@@ -59,8 +61,10 @@ class SiteSettings:
             rules=BasketRules(
                 silence=timedelta(minutes=minutes) if minutes else None,
                 running_total=options.get(CONF_RUNNING_TOTAL, False),
+                command_expiry=timedelta(seconds=expiry),
+                refuse_uncertain=options.get(CONF_REFUSE_UNCERTAIN, False),
             ),
-            command_expiry=options.get(CONF_COMMAND_EXPIRY, DEFAULT_COMMAND_EXPIRY),
+            command_expiry=expiry,
             accept_until=accepted_until(
                 Acceptance(options.get(CONF_ACCEPT_DEVICES, Acceptance.ALWAYS)),
                 dt_util.parse_datetime(options.get(CONF_ACCEPT_UNTIL, "")),

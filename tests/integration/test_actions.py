@@ -91,6 +91,7 @@ async def test_start_and_end_are_sent_and_answered(hass: HomeAssistant, mqtt_moc
                 "online": True,
                 "items": 1,
                 "products": {"MLON": 1},
+                "contents_uncertain": False,
                 "total_price": 10800,
                 "currency": "KRW",
             }

@@ -35,6 +35,8 @@ SEEDS = (
     b'{"msg":"total","payload":{"basketId":1,"totalPrice":"15000.5"}}',
     b"online",
     b"offline",
+    b'{"state":"active","since":"2026-11-21T09:00:46Z","id":1}',
+    b'{"state":"idle","since":null,"id":"1"}',
     b"",
 )
 PIECES = (
@@ -88,6 +90,7 @@ async def test_no_payload_on_any_basket_topic_is_an_exception(
         "basket/1/update": Channel.BASKET_UPDATE,
         "basket/1/status": Channel.BASKET_COMMAND,
         "basket/1/availability": Channel.BASKET_AVAILABILITY,
+        "basket/1/session": Channel.BASKET_SESSION,
     }
     refused = hub.refusals.counts
     accepted = 0
@@ -112,7 +115,7 @@ class BusyShop:
 
     def __init__(self, hub: Hub) -> None:
         self.contents: list[dict[str, int]] = [{} for _ in range(REPLAY_BASKETS)]
-        self._update, self._command, self._availability = hub.baskets.handlers().values()
+        self._update, self._command, self._availability, self._session = hub.baskets.handlers().values()
         self._random = random.Random(5)  # noqa: S311 -- repeatable, not secret
         self._shelves = [f"P{number:03}" for number in range(30)] + ["MLON"]
 
@@ -130,6 +133,11 @@ class BusyShop:
                 self._say(self._command, f"basket/{number}/status", choice((b"start", b"end", b'{"msg":"start"}')))
             elif chance < 0.004:
                 self._say(self._availability, f"basket/{number}/availability", choice((b"online", b"offline")))
+            elif chance < 0.005:
+                session = (
+                    b'{"state":"' + choice((b"active", b"idle")) + b'","since":null,"id":' + str(number).encode() + b"}"
+                )
+                self._say(self._session, f"basket/{number}/session", session)
             elif chance < 0.006:
                 total = b'{"msg":"total","payload":{"totalprice":' + choice((b"12000", b"0")) + b"}}"
                 self._say(self._command, f"basket/{number}/status", total)

@@ -147,7 +147,7 @@ async def test_what_was_not_written_yet_is_written_at_the_end(
     site: MockConfigEntry, say: Say, hass_storage: dict[str, Any]
 ) -> None:
     say("basket/1/update", '{"id":1,"list":{"MLON":5}}')
-    await flush_store(site.runtime_data._store)
+    await flush_store(site.runtime_data.storage._store)
     assert hass_storage[f"{DOMAIN}.{ENTRY_ID}"]["data"]["baskets"][0]["contents"] == {"MLON": 5}
 
 
@@ -589,13 +589,13 @@ async def test_what_was_stored_comes_back_in_another_home_assistant(
 ) -> None:
     say("basket/1/status", "start")
     say("basket/1/update", '{"id":1,"list":{"MLON":2}}')
-    await flush_store(site.runtime_data._store)
-    stored = copy.deepcopy(hass_storage[f"{DOMAIN}.{ENTRY_ID}"])
+    await flush_store(site.runtime_data.storage._store)
+    stored = copy.deepcopy({key: value for key, value in hass_storage.items() if key.startswith(DOMAIN)})
     # As after a power cut: what came after the last write is gone, what was written is all there is.
     say("basket/1/status", "end")
     say("basket/1/update", '{"id":1,"list":{}}')
     await hass.config_entries.async_unload(entry.entry_id)
-    hass_storage[f"{DOMAIN}.{ENTRY_ID}"] = stored
+    hass_storage.update(stored)
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done()
     assert show("sensor.basket_1_session").state == "active"

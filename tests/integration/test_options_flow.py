@@ -22,6 +22,7 @@ EXPORTS = Path(__file__).parent / "exports"
 SETTINGS = {
     "currency": "EUR",
     "running_total": True,
+    "refuse_uncertain": False,
     "silence_minutes": 5,
     "command_expiry": 30,
     "session_days": 90,

@@ -16,10 +16,9 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..const import DOMAIN, LOGGER
+from ..damaged_files import MOST_DAMAGED, damaged_files, damaged_path
 from .tables import METADATA
 
-# Of a file that is damaged again and again, so many are kept.
-MOST_DAMAGED = 3
 # SQLite's own default, which a backup switches off for its time.
 CHECKPOINT_PAGES = 1000
 
@@ -56,7 +55,7 @@ class SiteDatabase:
 
     async def async_damaged_files(self) -> list[Path]:
         """Return the damaged files that were moved aside and not deleted since, oldest first."""
-        return await self._hass.async_add_executor_job(_damaged_files, self._path)
+        return await self._hass.async_add_executor_job(damaged_files, self._path)
 
     async def async_run[ResultT](self, job: Callable[[Connection], ResultT]) -> ResultT:
         """Return the result of a job, which writes all of its changes or none.
@@ -105,7 +104,7 @@ def database_path(hass: HomeAssistant, entry_id: str) -> Path:
 
 def remove_database(path: Path) -> None:
     """Delete a closed database, and the damaged ones that were moved aside."""
-    for file in (path, *_damaged_files(path)):
+    for file in (path, *damaged_files(path)):
         _delete(file)
 
 
@@ -118,7 +117,7 @@ def _open(path: Path, now: datetime) -> Engine:
             raise
         except DatabaseError as error:
             aside = _move_aside(path, now)
-            for older in _damaged_files(path)[:-MOST_DAMAGED]:
+            for older in damaged_files(path)[:-MOST_DAMAGED]:
                 _delete(older)
             LOGGER.error("The database %s is damaged, and was moved to %s: %s", path, aside, error.orig)
             return _open_sound(path)
@@ -178,12 +177,8 @@ def _files_of(path: Path) -> list[Path]:
     return [path.with_name(f"{path.name}{suffix}") for suffix in ("", "-wal", "-shm")]
 
 
-def _damaged_files(path: Path) -> list[Path]:
-    return sorted(path.parent.glob(f"{path.name}.damaged-*[0-9]"))
-
-
 def _move_aside(path: Path, now: datetime) -> Path:
-    aside = path.with_name(f"{path.name}.damaged-{now:%Y%m%d%H%M%S}")
+    aside = damaged_path(path, now)
     for file, target in zip(_files_of(path), _files_of(aside), strict=True):
         if file.exists():
             file.replace(target)

@@ -1,6 +1,6 @@
 """The model of a smart basket: contents, session, money and events."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,22 +12,17 @@ from .basket_messages import (
     BasketId,
     BasketUpdate,
     CommandKind,
+    ControllerSession,
     Detail,
     DetailValue,
-    read_detail,
     same_basket,
 )
+from .basket_session import BasketSession, SessionChange
 from .controller_watch import ControllerWatch
 from .errors import MalformedMessageError
 from .instant import Instant
-from .json_values import JsonObject, JsonValue, to_count, to_decimal, to_moment
-from .product_codes import product_code
 from .products import PriceList
 from .shown_total import ShownTotal
-
-# How long after an `end` an update may still come from before it: a basket polls until the command has reached it, and
-# the broker sends commands and updates to us in no common order.
-LATE_UPDATE = timedelta(seconds=10)
 
 
 class Problem(StrEnum):
@@ -50,10 +45,14 @@ class BasketRules:
     Attributes:
         silence: after how long without a message an active basket is a problem; None for never.
         running_total: whether we send a total after each update.
+        command_expiry: after how long a basket cannot hear a command any more.
+        refuse_uncertain: whether a total of uncertain contents is not computed.
     """
 
     silence: timedelta | None = None
     running_total: bool = False
+    command_expiry: timedelta = timedelta(seconds=60)
+    refuse_uncertain: bool = False
 
 
 @dataclass(slots=True)
@@ -61,6 +60,11 @@ class Basket:
     """One basket. The methods apply messages in the order of their arrival and return the events.
 
     Contents are those of the last snapshot: controllers do not repeat it, so it is kept over sessions and restarts.
+
+    Attributes:
+        online: whether the basket is there, as far as it was heard; None before.
+        announced: the controller's own last word, its last will included; None without one. Not stored.
+        certain: whether the contents are those of the last update, which is not known when one may have been missed.
     """
 
     root: str
@@ -70,9 +74,11 @@ class Basket:
     contents: dict[str, int] = field(default_factory=dict)
     checked: set[str] = field(default_factory=set)
     details: dict[Detail, DetailValue] = field(default_factory=dict)
-    session_started: datetime | None = None
+    session: BasketSession = field(default_factory=BasketSession)
+    certain: bool = False
     last_activity: datetime | None = None
     online: bool | None = None
+    announced: bool | None = field(default=None, compare=False)
     display: ShownTotal = field(default_factory=ShownTotal)
     budget: Decimal | None = None
     silent: bool = False
@@ -80,9 +86,6 @@ class Basket:
     unreadable: bool = False
     # Items left by a session were paid for or put back; a change outside a session was seen by no server.
     moved_without_session: bool = False
-    # A basket that is first heard by an update may be in the middle of a session.
-    session_known: bool = False
-    session_ended: Instant | None = field(default=None, compare=False)
     quiet_since: Instant | None = field(default=None, compare=False)
     # Derived from the fields above; stored because every entity reads them.
     items: int = 0
@@ -95,7 +98,22 @@ class Basket:
     @property
     def active(self) -> bool:
         """Tell whether a session runs."""
-        return self.session_started is not None
+        return self.session.started is not None
+
+    @property
+    def session_started(self) -> datetime | None:
+        """Return the beginning of the running session, None without one."""
+        return self.session.started
+
+    @property
+    def shows_totals(self) -> bool:
+        """Tell whether the basket shows a total: it may have obeyed a `start` that it has not confirmed yet."""
+        return self.active or (self.session.requested and self.announced is True)
+
+    @property
+    def contents_uncertain(self) -> bool:
+        """Tell whether the contents of a basket in use may be older than its last update."""
+        return not self.certain and self.session.started is not None
 
     @property
     def over_budget(self) -> bool:
@@ -152,47 +170,86 @@ class Basket:
         """
         if not self.controller.accept(update.basket_id, now):
             raise MalformedMessageError("other_id")
-        self._mark_active(now)
-        self.online = True
+        begun = self._confirm(now)
         self.unreadable = False
         self._describe(update)
         contents = update.contents
-        if contents is None or contents == self.contents:
-            return ()
+        if contents is None:
+            return begun
+        self.certain = True
+        if contents == self.contents:
+            return begun
         total_before = self.total
         before, self.contents = self.contents, contents
-        self.moved_without_session = bool(contents) and self.session_known and not self._in_session(now)
+        self.moved_without_session = bool(contents) and self.session.known and not self.session.covers(now)
         self.controller.change(before, contents, now)
         events = self._move(before, contents)
         if self.checked:
             # Ticked means seen by staff: a piece that came since was not.
             self.checked = {code for code in self.checked if code in contents and contents[code] <= before.get(code, 0)}
         self.display.follow(total_before, self.total, now, running=self.rules.running_total)
-        return events
+        return begun + events
 
     def apply_retained(self, update: BasketUpdate) -> None:
         """Apply a retained snapshot: it is the state of an unknown time, not an activity of the basket."""
         self.controller.restore(update.basket_id, None)
+        self.certain = False
         self._describe(update)
         if update.contents is not None:
             self.contents = update.contents
-            self._price()
+            self.price_contents()
 
     def apply_command(self, command: BasketCommand, now: Instant) -> tuple[BasketEvent, ...]:
         """Apply a command of this or another server."""
+        expires = now + self.rules.command_expiry
         match command.kind:
             case CommandKind.START:
-                return self._start(now)
+                return self._change(self.session.start(now, expires, self._listens), now)
             case CommandKind.END:
-                return self._end(now)
+                return self._change(self.session.end(now, expires, self._listens), now)
             case CommandKind.TOTAL:
                 return self._show(command, now)
 
-    def apply_availability(self, online: bool, now: Instant) -> None:
+    def apply_session(self, session: ControllerSession | None, now: Instant) -> tuple[BasketEvent, ...]:
+        """Apply the controller's own word on its session, or its withdrawal.
+
+        Raises:
+            MalformedMessageError: `other_id`: the message is of another basket, the first one's is kept.
+        """
+        if session is None:
+            self.session.forget_controller()
+            return ()
+        if not self.controller.accept(session.basket_id, now):
+            raise MalformedMessageError("other_id")
+        return self._change(self.session.tell(session, now), now)
+
+    def apply_availability(self, online: bool, now: Instant) -> tuple[BasketEvent, ...]:
         """Apply the controller's last will or birth message."""
-        self.online = online
+        self.announced = online
         if online:
-            self._mark_active(now)
+            return self._confirm(now)
+        self.online = False
+        return ()
+
+    def apply_retained_availability(self, online: bool) -> None:
+        """Apply a retained availability: it is a state, not an activity of the basket."""
+        self.announced = self.online = online
+
+    def check_session(self, now: Instant) -> tuple[BasketEvent, ...]:
+        """Give up waiting for an answer to a command that has expired."""
+        return self._change(self.session.check(now), now)
+
+    def restore_session(self, started: datetime | None) -> None:
+        """Continue with the session that was stored last, which may be newer than the rest that was stored."""
+        if started == self.session.started:
+            return
+        if started is None:
+            self.budget = None
+        else:
+            self.checked.clear()
+        self.moved_without_session = False
+        self.display.clear()
+        self.session.restore(started)
 
     def check_timeouts(self, now: Instant, subscribed_since: Instant | None) -> bool:
         """Apply timeouts: silence, a total that is overdue. Return whether anything changed.
@@ -206,7 +263,7 @@ class Basket:
     def reprice(self, now: Instant) -> None:
         """Compute the money anew after the price list changed."""
         before = self.total
-        self._price()
+        self.price_contents()
         if self.total != before:
             self.display.follow(before, self.total, now, running=self.rules.running_total)
 
@@ -240,9 +297,12 @@ class Basket:
             return False
         return now - max(self.quiet_since or subscribed_since, subscribed_since) > silence
 
-    def _in_session(self, now: Instant) -> bool:
-        """Tell whether an update that arrives now can be of a session, of the one that just ended too."""
-        return self.active or (self.session_ended is not None and now - self.session_ended <= LATE_UPDATE)
+    @property
+    def _listens(self) -> bool | None:
+        """Return whether the controller is there; None when its own word is missing or older than its last message."""
+        if self.online is False:
+            return False
+        return True if self.announced else None
 
     def _describe(self, update: BasketUpdate) -> None:
         for detail, value in update.details.items():
@@ -250,41 +310,52 @@ class Basket:
             if value is not None or detail in self.details:
                 self.details[detail] = value
 
-    def _mark_active(self, now: Instant) -> None:
+    def _confirm(self, now: Instant) -> tuple[BasketEvent, ...]:
+        """Take a sign of life."""
+        self.online = True
         self.silent = False
         self.last_activity = now.utc
         self.quiet_since = now
+        return self._change(self.session.confirm(now, answers=self.announced is True), now)
 
-    def _start(self, now: Instant) -> tuple[BasketEvent, ...]:
-        self.session_known = True
-        if self.active:
-            return ()  # a repeated start does nothing, in the basket neither
-        self.session_started = now.utc.replace(microsecond=0)
-        self.quiet_since = now
+    def _change(self, changes: Iterable[SessionChange], now: Instant) -> tuple[BasketEvent, ...]:
+        """Follow the changes of the session, and return their events."""
+        events: list[BasketEvent] = []
+        for change in changes:
+            match change:
+                case SessionChange.REQUESTED:
+                    self._clear()
+                case SessionChange.STARTED:
+                    self.quiet_since = now
+                    self._clear()
+                    events.append(BasketEvent(EventKind.SESSION_STARTED, self.items, self.total))
+                case SessionChange.CONFIRMED:
+                    self.quiet_since = now
+                    events.append(BasketEvent(EventKind.SESSION_STARTED, self.items, self.total))
+                case SessionChange.NOT_HEARD:
+                    self.display.clear()
+                    events.append(BasketEvent(EventKind.SESSION_NOT_HEARD, self.items, self.total))
+                case SessionChange.ENDED:
+                    # The next customer has another budget.
+                    self.budget = None
+                    self.display.clear()
+                    self.controller.reset()
+                    self.silent = False
+                    events.append(BasketEvent(EventKind.SESSION_ENDED, self.items, self.total))
+        return tuple(events)
+
+    def _clear(self) -> None:
+        """Begin with an empty display and without ticks, as a session does."""
         self.moved_without_session = False
         self.display.clear()
         self.controller.reset()
         if self.checked:
             self.checked.clear()
             self.revision += 1
-        return (BasketEvent(EventKind.SESSION_STARTED, self.items, self.total),)
-
-    def _end(self, now: Instant) -> tuple[BasketEvent, ...]:
-        self.session_known = True
-        if not self.active:
-            return ()
-        self.session_started = None
-        self.session_ended = now
-        # The next customer has another budget.
-        self.budget = None
-        self.display.clear()
-        self.controller.reset()
-        self.silent = False
-        return (BasketEvent(EventKind.SESSION_ENDED, self.items, self.total),)
 
     def _show(self, command: BasketCommand, now: Instant) -> tuple[BasketEvent, ...]:
         # As the controller: ignored before a start, and when it is another basket's.
-        if not self.active or not same_basket(self.basket_id, command.basket_id):
+        if not self.shows_totals or not same_basket(self.basket_id, command.basket_id):
             return ()
         # Compared as the amount that can be paid; servers with binary floats send 10799.999999999998.
         shown = None if command.total_price is None else self.prices.currency.round(command.total_price)
@@ -292,7 +363,8 @@ class Basket:
             return ()
         return (BasketEvent(EventKind.TOTAL_SHOWN, self.items, shown),)
 
-    def _price(self) -> None:
+    def price_contents(self) -> None:
+        """Compute the money of all contents anew."""
         self.revision += 1
         unit_price = self.prices.unit_price
         items = 0
@@ -338,64 +410,3 @@ class Basket:
         self.unknown = tuple(code for code in after if unit_price(code) is None) if unknown else ()
         self.total = None if self.unknown else self.priced
         return limited(events)
-
-    def as_json(self) -> JsonObject:
-        """Return the state to store."""
-        return {
-            "root": self.root,
-            "basket_id": self.basket_id,
-            "contents": {**self.contents},
-            "checked": [*sorted(self.checked)],
-            "details": {detail.value: value for detail, value in self.details.items()},
-            "session_started": _moment_text(self.session_started),
-            "last_activity": _moment_text(self.last_activity),
-            "online": self.online,
-            "shown_total": self.display.as_json(),
-            "budget": None if self.budget is None else str(self.budget),
-            "moved_without_session": self.moved_without_session,
-            "session_known": self.session_known,
-        }
-
-    @classmethod
-    def from_json(
-        cls, stored: Mapping[str, JsonValue], prices: PriceList, rules: BasketRules, now: Instant | None = None
-    ) -> Basket:
-        """Restore a basket.
-
-        Raises:
-            KeyError: the stored form has no root.
-        """
-        basket_id = stored.get("basket_id")
-        contents = stored.get("contents")
-        checked = stored.get("checked")
-        details = stored.get("details")
-        online = stored.get("online")
-        basket = cls(
-            root=str(stored["root"]),
-            prices=prices,
-            rules=rules,
-            session_started=to_moment(stored.get("session_started")),
-            last_activity=to_moment(stored.get("last_activity")),
-            online=online if isinstance(online, bool) else None,
-            display=ShownTotal.from_json(stored.get("shown_total")),
-            budget=to_decimal(stored.get("budget")),
-            moved_without_session=stored.get("moved_without_session") is True,
-            session_known=stored.get("session_known") is not False,
-        )
-        basket.controller.restore(basket_id if isinstance(basket_id, str | int) else None, now)
-        if isinstance(contents, dict):
-            # Earlier versions stored codes with the filling around them.
-            for spelled, value in contents.items():
-                if (code := product_code(spelled)) is not None and (count := to_count(value)):
-                    basket.contents[code] = basket.contents.get(code, 0) + count
-        if isinstance(checked, list):
-            codes = (product_code(code) for code in checked if isinstance(code, str))
-            basket.checked = {code for code in codes if code in basket.contents}
-        if isinstance(details, dict):
-            basket.details = {detail: read_detail(detail, details[detail]) for detail in Detail if detail in details}
-        basket._price()
-        return basket
-
-
-def _moment_text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()

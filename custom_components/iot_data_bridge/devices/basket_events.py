@@ -16,11 +16,16 @@ class EventKind(StrEnum):
 
     SESSION_STARTED = "session_started"
     SESSION_ENDED = "session_ended"
+    SESSION_NOT_HEARD = "session_not_heard"
     TOTAL_SHOWN = "total_shown"
     ITEM_ADDED = "item_added"
     ITEM_REMOVED = "item_removed"
     UNKNOWN_PRODUCT = "unknown_product"
     CONTENTS_CHANGED = "contents_changed"
+
+
+# The changes of a session, which are rare and must not be lost.
+SESSION_EVENTS = frozenset({EventKind.SESSION_STARTED, EventKind.SESSION_ENDED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """Every message of a smart basket: parsers of received ones, encoders of commands.
 
-A basket has a root topic. It publishes on `<root>/update` and, if it is ours, on `<root>/availability`; servers
-command it on `<root>/status`, despite that topic's name.
+A basket has a root topic. It publishes on `<root>/update` and, if it is ours, on `<root>/availability` and
+`<root>/session`; servers command it on `<root>/status`, despite that topic's name.
 """
 
 import json
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 
@@ -18,6 +19,7 @@ from .json_values import (
     to_decimal,
     to_float,
     to_json_text,
+    to_moment,
     to_text,
 )
 from .product_codes import product_code
@@ -74,6 +76,20 @@ class BasketUpdate:
     basket_id: BasketId | None
     contents: dict[str, int] | None
     details: dict[Detail, DetailValue]
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerSession:
+    """The session as a controller publishes it.
+
+    Attributes:
+        active: whether it runs.
+        since: the beginning of this state, None while the controller does not know the time.
+    """
+
+    active: bool
+    since: datetime | None
+    basket_id: BasketId | None
 
 
 class CommandKind(StrEnum):
@@ -184,6 +200,23 @@ def parse_availability(payload: bytes) -> bool | None:
         case b"":
             return None
     raise MalformedMessageError("not_an_availability")
+
+
+def parse_session(payload: bytes) -> ControllerSession | None:
+    """Read `{"state":"active"|"idle","since":…,"id":…}`; None for the empty message that clears a retained one.
+
+    A time that cannot be read is an unknown one.
+
+    Raises:
+        MalformedMessageError: `not_json`, `not_an_object` or `not_a_session`.
+    """
+    if not payload:
+        return None
+    message = parse_object(payload)
+    state = message.get("state")
+    if state not in ("active", "idle"):
+        raise MalformedMessageError("not_a_session")
+    return ControllerSession(state == "active", to_moment(message.get("since")), _basket_id(message.get("id")))
 
 
 def parse_command(payload: bytes) -> BasketCommand:

@@ -1,4 +1,8 @@
-"""The error of messages that cannot be read."""
+"""The errors of messages and stored states that cannot be read."""
+
+
+class DamagedStateError(ValueError):
+    """A device cannot be restored from its stored state."""
 
 
 class MalformedMessageError(ValueError):

@@ -1,10 +1,10 @@
 """A 3D printer as any dialect reports it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from .errors import DamagedStateError
 from .instant import Instant
 from .json_values import JsonObject, JsonValue, to_float, to_text
 
@@ -133,15 +133,17 @@ class Printer:
         }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, JsonValue]) -> Printer:
+    def from_json(cls, stored: JsonValue) -> Printer:
         """Restore a printer, disconnected until its next message.
 
         Raises:
-            KeyError: the stored form has no uuid.
+            DamagedStateError: the stored form is no object, or has no uuid.
         """
+        if not isinstance(stored, dict) or not isinstance(uuid := stored.get("uuid"), str) or not uuid:
+            raise DamagedStateError("uuid")
         seconds = max(to_float(stored.get("interval")) or 0, 0)
         return cls(
-            uuid=str(stored["uuid"]),
+            uuid=uuid,
             progress=to_float(stored.get("progress")),
             file_name=to_text(stored.get("file_name")),
             last_job=to_text(stored.get("last_job")),

@@ -54,7 +54,7 @@ class Site:
             if basket.problems:
                 with_problems += 1
                 unknown.update(basket.unpriced)
-            if basket.session_started is None:
+            if not basket.active:
                 idle += 1
             else:
                 in_use += 1

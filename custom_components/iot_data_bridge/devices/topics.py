@@ -11,6 +11,7 @@ class Channel(StrEnum):
     BASKET_UPDATE = "basket_update"
     BASKET_COMMAND = "basket_command"
     BASKET_AVAILABILITY = "basket_availability"
+    BASKET_SESSION = "basket_session"
     FACTOR_STATUS = "factor_status"
     BRIDGE_AVAILABILITY = "bridge_availability"
     BRIDGE_HELLO = "bridge_hello"
@@ -21,7 +22,9 @@ class Channel(StrEnum):
 BASKET_SUFFIXES = {
     Channel.BASKET_UPDATE: "/update",
     Channel.BASKET_COMMAND: "/status",  # despite its name: commands of servers to the basket
+    # A retained session needs its basket, which a retained availability makes: the order of the subscriptions counts.
     Channel.BASKET_AVAILABILITY: "/availability",
+    Channel.BASKET_SESSION: "/session",
 }
 
 

@@ -1,5 +1,6 @@
 """What a basket knows after its messages."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -17,9 +18,10 @@ from custom_components.iot_data_bridge.devices.basket_messages import (
     CommandKind,
     Detail,
 )
-from custom_components.iot_data_bridge.devices.errors import MalformedMessageError
+from custom_components.iot_data_bridge.devices.basket_storage import restored_basket, stored_basket
+from custom_components.iot_data_bridge.devices.errors import DamagedStateError, MalformedMessageError
 from custom_components.iot_data_bridge.devices.instant import Instant
-from custom_components.iot_data_bridge.devices.json_values import JsonObject
+from custom_components.iot_data_bridge.devices.json_values import JsonObject, JsonValue
 from custom_components.iot_data_bridge.devices.money import Currency
 from custom_components.iot_data_bridge.devices.products import PriceList, Product
 from custom_components.iot_data_bridge.devices.shown_total import Difference
@@ -29,6 +31,16 @@ SECOND = timedelta(seconds=1)
 LONG_AGO = NOON - timedelta(days=1)
 MELON = Product("MLON", "Melon", Decimal(12000), Decimal(10))
 WATER = Product("WTMN", "Watermelon", Decimal(18000))
+
+
+KEYS_AND_VALUES = st.dictionaries(
+    st.sampled_from(sorted(stored_basket(Basket("basket/1", PriceList(Currency("KRW")), BasketRules())))),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=5,
+    ),
+)
 
 
 @pytest.fixture
@@ -138,7 +150,7 @@ def test_a_basket_that_was_first_heard_may_be_in_use_already(basket: Basket) -> 
     basket.apply_update(update(MLON=1), NOON)
     basket.apply_update(update(MLON=2), NOON + SECOND)
     assert problems(basket) == ()
-    restored = Basket.from_json(basket.as_json(), basket.prices, basket.rules)
+    restored = restored_basket(stored_basket(basket), basket.prices, basket.rules)
     restored.apply_update(update(MLON=3), NOON + 2 * SECOND)
     assert problems(restored) == ()
     basket.apply_command(END, NOON + 3 * SECOND)
@@ -147,9 +159,9 @@ def test_a_basket_that_was_first_heard_may_be_in_use_already(basket: Basket) -> 
 
 
 def test_a_basket_of_an_earlier_version_was_heard_before(basket: Basket) -> None:
-    stored = basket.as_json()
+    stored = stored_basket(basket)
     del stored["session_known"]
-    restored = Basket.from_json(stored, basket.prices, basket.rules)
+    restored = restored_basket(stored, basket.prices, basket.rules)
     restored.apply_update(update(MLON=1), NOON)
     assert problems(restored) == (Problem.ITEMS_WITHOUT_SESSION,)
 
@@ -217,7 +229,7 @@ def test_a_total_that_was_shown_by_hand_may_grow_old(basket: Basket) -> None:
         basket.apply_update(update(MLON=count), NOON + count * SECOND)
     basket.check_timeouts(NOON + timedelta(minutes=9), LONG_AGO)
     assert problems(basket) == ()
-    restored = Basket.from_json(basket.as_json(), basket.prices, basket.rules)
+    restored = restored_basket(stored_basket(basket), basket.prices, basket.rules)
     assert (restored.shown_total, problems(restored)) == (Decimal(10800), ())
 
 
@@ -282,7 +294,7 @@ def test_a_total_without_an_id_is_for_every_basket(basket: Basket) -> None:
 def test_stored_codes_with_the_filling_around_them_meet_their_prices(prices: PriceList) -> None:
     prices.replace([Product("AB", "Apple", Decimal(700))])
     stored: JsonObject = {"root": "basket/1", "contents": {"AB  ": 2, "AB": 1, "MLON": 1}, "checked": ["AB  ", "XXXX"]}
-    basket = Basket.from_json(stored, prices, BasketRules())
+    basket = restored_basket(stored, prices, BasketRules())
     assert (basket.contents, basket.checked, basket.unknown) == ({"AB": 3, "MLON": 1}, {"AB"}, ("MLON",))
     assert basket.priced == 2100
 
@@ -445,7 +457,7 @@ def test_whatever_happened_a_stored_basket_comes_back_the_same(messages: list[Ba
         else:
             basket.apply_command(message, now)
         assert basket.items == sum(basket.contents.values())
-    restored = Basket.from_json(basket.as_json(), prices, BasketRules())
+    restored = restored_basket(stored_basket(basket), prices, BasketRules())
     restored.revision = basket.revision
     assert restored == basket
 
@@ -453,21 +465,47 @@ def test_whatever_happened_a_stored_basket_comes_back_the_same(messages: list[Ba
 @pytest.mark.parametrize(
     "stored",
     [
+        None,
+        [],
+        "basket/1",
+        {},
+        {"contents": {}},
+        {"root": None, "contents": {}},
+        {"root": "", "contents": {}},
+        {"root": 1, "contents": {}},
         {"root": "basket/1"},
-        {
-            "root": "basket/1",
-            "contents": [],
-            "checked": {},
-            "details": 3,
-            "session_started": "yesterday",
-            "budget": "x",
-            "moved_without_session": "x",
-        },
-        {"root": "basket/1", "session_started": "2026-11-20T12:00:00", "online": "yes", "basket_id": []},
+        {"root": "basket/1", "contents": []},
+        {"root": "basket/1", "contents": {"MLON": "many"}},
+        {"root": "basket/1", "contents": {"MLON": -1}},
+        {"root": "basket/1", "contents": {"": 1}},
+        {"root": "basket/1", "contents": {}, "session_started": "yesterday"},
+        {"root": "basket/1", "contents": {}, "session_started": "2026-11-20T12:00:00"},
+        {"root": "basket/1", "contents": {}, "last_activity": 5},
+        {"root": "basket/1", "contents": {}, "budget": "x"},
     ],
 )
-def test_a_damaged_store_gives_a_basket_nevertheless(prices: PriceList, stored: dict[str, object]) -> None:
-    basket = Basket.from_json(stored, prices, BasketRules())  # type: ignore[arg-type] # damaged on purpose
+def test_a_damaged_basket_is_told_from_a_sound_one(prices: PriceList, stored: JsonValue) -> None:
+    with pytest.raises(DamagedStateError):
+        restored_basket(stored, prices, BasketRules())
+
+
+@given(KEYS_AND_VALUES)
+def test_whatever_was_stored_gives_a_basket_or_is_damaged(values: dict[str, JsonValue]) -> None:
+    stored: JsonObject = {"root": "basket/1", "contents": {"MLON": 1}, **values}
+    with suppress(DamagedStateError):
+        assert restored_basket(stored, PriceList(Currency("KRW")), BasketRules()).root
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"root": "basket/1", "contents": {}},
+        {"root": "basket/1", "contents": {}, "checked": {}, "details": 3, "moved_without_session": "x"},
+        {"root": "basket/1", "contents": {}, "online": "yes", "basket_id": []},
+    ],
+)
+def test_what_an_earlier_version_did_not_store_has_its_default(prices: PriceList, stored: JsonValue) -> None:
+    basket = restored_basket(stored, prices, BasketRules())
     assert (basket.contents, basket.active, basket.budget) == ({}, False, None)
     assert problems(basket) == ()
 

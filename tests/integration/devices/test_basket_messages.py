@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,7 @@ from custom_components.iot_data_bridge.devices.basket_messages import (
     encode_total,
     parse_availability,
     parse_command,
+    parse_session,
     parse_update,
     same_basket,
 )
@@ -28,6 +30,7 @@ from tests.wire.files import name_of, payload_of, read_wire_file
 COMMANDS = read_wire_file("basket_commands")
 UPDATES = read_wire_file("basket_updates")
 CODES = read_wire_file("product_codes")
+SESSIONS = read_wire_file("basket_session")
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -210,3 +213,29 @@ def test_an_error_that_says_there_is_none_is_none(value: str) -> None:
 )
 def test_any_other_error_is_one(value: str, error: str) -> None:
     assert parse_update(f'{{"error":{value}}}'.encode()).details == {Detail.ERROR: error}
+
+
+@pytest.mark.parametrize("message", SESSIONS["written"] + SESSIONS["understood"], ids=name_of)
+def test_a_session_is_understood_as_the_wire_says(message: dict[str, Any]) -> None:
+    session = parse_session(message["payload"].encode())
+    assert session is not None
+    assert (session.active, session.basket_id) == (message["state"] == "active", message["id"])
+    since = message["since"]
+    assert session.since == (None if since is None else datetime.fromisoformat(since))
+
+
+@pytest.mark.parametrize("payload", SESSIONS["cleared"])
+def test_an_empty_session_withdraws_the_last(payload: str) -> None:
+    assert parse_session(payload.encode()) is None
+
+
+@pytest.mark.parametrize("payload", SESSIONS["refused"])
+def test_what_the_wire_does_not_know_is_no_session(payload: str) -> None:
+    with pytest.raises(MalformedMessageError):
+        parse_session(payload.encode())
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_no_session_is_an_exception(payload: bytes) -> None:
+    with contextlib.suppress(MalformedMessageError):
+        parse_session(payload)
