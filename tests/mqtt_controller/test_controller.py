@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mqtt_controller.controller import Controller
+from mqtt_controller.commands import LARGEST_TOTAL, Command, End, Refused, Start, Total, parse_command
+from mqtt_controller.controller import CHANGES_AT_ONCE, Controller
 from mqtt_controller.displays import DisplayError, Lines, PriceFormat
 from mqtt_controller.messages import told_id, update_payload
 from mqtt_controller.poller import Cycle
@@ -78,7 +79,9 @@ class Basket:
         self.controller = Controller(basket_id, self.polling, self.display, self.updates, price_format=price_format)
 
     def command(self, payload: str) -> None:
-        self.controller.command(payload.encode())
+        command = parse_command(payload.encode())
+        assert not isinstance(command, Refused)
+        self.controller.obey(command)
 
     def sees(self, *codes: str, session: int | None = None) -> None:
         serials = [codes[:place].count(code) for place, code in enumerate(codes)]
@@ -291,11 +294,6 @@ def test_a_broken_display_does_not_stop_the_basket(basket: Basket, caplog: pytes
     assert basket.display.lines == ("Total Price:", "2 원")
 
 
-def test_what_is_no_command_is_logged_with_its_reason(basket: Basket, caplog: pytest.LogCaptureFixture) -> None:
-    basket.command("total")
-    assert "Ignored a message on the command topic: neither start, end nor JSON: 'total'" in caplog.text
-
-
 def test_a_foreign_tag_is_named_once(basket: Basket, caplog: pytest.LogCaptureFixture) -> None:
     basket.command("start")
     for _ in range(3):
@@ -311,18 +309,19 @@ def test_closing_ends_the_session(basket: Basket) -> None:
     assert basket.display.lines is None
 
 
-@given(
-    st.lists(
-        st.binary(max_size=60) | st.sampled_from([b"start", b"end", b'{"msg":"total","payload":{"totalprice":1}}'])
-    )
+EVERY_COMMAND = st.sampled_from([Start(), End()]) | st.builds(
+    Total, st.decimals(0, LARGEST_TOTAL, places=4), st.none() | st.integers() | st.text(max_size=64)
 )
-def test_no_message_stops_a_basket(payloads: list[bytes]) -> None:
+
+
+@given(st.lists(EVERY_COMMAND))
+def test_no_command_stops_a_basket(commands: list[Command]) -> None:
     basket = Basket()
-    for payload in payloads:
-        basket.controller.command(payload)
+    for command in commands:
+        basket.controller.obey(command)
     basket.command("end")
     basket.command("start")
-    assert basket.display.lines == ("Total Price:", "0 원")
+    assert basket.controller.active
 
 
 ACTIONS = st.lists(

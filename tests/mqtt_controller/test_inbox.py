@@ -1,8 +1,10 @@
 """In which order things reach the basket's loop, and which of too many do."""
 
 import threading
+from decimal import Decimal
 
-from mqtt_controller.inbox import MOST_COMMANDS, Command, Inbox, Stop
+from mqtt_controller.commands import End, Start, Total
+from mqtt_controller.inbox import MOST_COMMANDS, Inbox, Stop
 from mqtt_controller.poller import Cycle
 
 
@@ -13,27 +15,37 @@ def everything(inbox: Inbox) -> list[object]:
     return found
 
 
-def commands(*numbers: int) -> list[Command]:
-    return [Command(str(number).encode()) for number in numbers]
+def total(price: int) -> Total:
+    return Total(Decimal(price), None)
 
 
 def test_events_come_in_their_order() -> None:
     inbox = Inbox()
-    inbox.put_command(b"1")
+    inbox.put_command(Start())
     inbox.put(Cycle(1, {}))
-    inbox.put_command(b"2")
+    inbox.put_command(End())
     inbox.put(Stop("reason"))
-    assert everything(inbox) == [Command(b"1"), Cycle(1, {}), Command(b"2"), Stop("reason")]
+    assert everything(inbox) == [Start(), Cycle(1, {}), End(), Stop("reason")]
 
 
-def test_of_too_many_commands_the_newest_stay_and_everything_else_does() -> None:
+def test_of_too_many_commands_the_oldest_leave_totals_first() -> None:
     inbox = Inbox()
     inbox.put(Cycle(1, {}))
-    kept = [inbox.put_command(str(number).encode()) for number in range(MOST_COMMANDS + 5)]
+    assert inbox.put_command(Start())
+    kept = [inbox.put_command(total(number)) for number in range(MOST_COMMANDS + 4)]
+    assert not inbox.put_command(End())
     inbox.put(Stop())
-    assert kept == [True] * MOST_COMMANDS + [False] * 5
-    assert everything(inbox) == [Cycle(1, {}), *commands(*range(5, MOST_COMMANDS + 5)), Stop()]
-    assert inbox.put_command(b"0")
+    assert kept == [True] * (MOST_COMMANDS - 1) + [False] * 5
+    assert everything(inbox) == [Cycle(1, {}), Start(), *map(total, range(6, MOST_COMMANDS + 4)), End(), Stop()]
+    assert inbox.put_command(Start())
+
+
+def test_of_too_many_starts_and_ends_the_oldest_leave() -> None:
+    inbox = Inbox()
+    for _ in range(MOST_COMMANDS):
+        inbox.put_command(Start())
+    assert not inbox.put_command(End())
+    assert everything(inbox) == [Start()] * (MOST_COMMANDS - 1) + [End()]
 
 
 def test_an_event_ends_the_wait_for_it() -> None:

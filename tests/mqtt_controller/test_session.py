@@ -83,7 +83,7 @@ def test_small_corrections_of_the_clock_do_not_move_the_moment() -> None:
     session.begin()
     for _ in range(100):
         clock.passes(1)
-        clock.now += 0.01
+        clock.now += 0.019
         assert session.since == NOON
 
 
@@ -95,3 +95,13 @@ def test_each_session_has_its_own_number() -> None:
         numbers.append(session.number)
         session.end()
     assert numbers == [1, 2, 3]
+
+
+def test_the_end_of_a_short_session_has_a_moment_of_its_own() -> None:
+    clock = Clock()
+    session = clock.session()
+    session.begin()
+    assert session.since == NOON
+    clock.passes(1.5)
+    session.end()
+    assert session.since == at("12:00:01")

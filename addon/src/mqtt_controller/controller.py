@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from mqtt_controller.allowance import Allowance
-from mqtt_controller.commands import End, Refused, Start, Total, parse_command
+from mqtt_controller.commands import Command, End, Start, Total
 from mqtt_controller.displays import Display, DisplayError, Lines, PriceFormat, total_lines
 from mqtt_controller.messages import session_payload, told_id, update_payload
 from mqtt_controller.poller import Cycle
@@ -82,17 +82,15 @@ class Controller:
         """Return what is to be said of the session."""
         return session_payload(self._basket_id, active=self._session.active, since=self._session.since)
 
-    def command(self, payload: bytes) -> None:
-        """Do what one payload of the command topic says; what is no command is logged with its reason."""
-        match parse_command(payload):
+    def obey(self, command: Command) -> None:
+        """Do what a server says."""
+        match command:
             case Start():
                 self._start()
             case End():
                 self._end()
             case Total(total_price, basket_id):
                 self._total(total_price, basket_id)
-            case Refused(reason):
-                log.warning("Ignored a message on the command topic: %s", reason)
 
     def cycle(self, cycle: Cycle) -> None:
         """Take one polling cycle, and send the contents if they changed or were not sent in this session."""

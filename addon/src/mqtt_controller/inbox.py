@@ -4,17 +4,11 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
+from mqtt_controller.commands import Command, End, Start, Total
 from mqtt_controller.poller import Cycle
 
 # No server means so many commands; a display that hangs must not let them fill the memory.
 MOST_COMMANDS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One payload of the command topic."""
-
-    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +36,16 @@ class Inbox:
             self._events.append(event)
             self._changed.notify()
 
-    def put_command(self, payload: bytes) -> bool:
-        """Add a command, from any thread; False when the oldest had to leave for it."""
+    def put_command(self, command: Command) -> bool:
+        """Add a command, from any thread; False when another had to leave for it, a total if there is one."""
         with self._changed:
-            self._events.append(Command(payload))
+            self._events.append(command)
             self._changed.notify()
             self._commands += 1
             if self._commands <= MOST_COMMANDS:
                 return True
             self._commands -= 1
-            del self._events[next(place for place, each in enumerate(self._events) if isinstance(each, Command))]
+            del self._events[self._oldest_command()]
             return False
 
     def get(self, seconds: float) -> Event | None:
@@ -60,5 +54,12 @@ class Inbox:
             if not self._changed.wait_for(lambda: self._events, seconds):
                 return None
             event = self._events.popleft()
-            self._commands -= isinstance(event, Command)
+            self._commands -= isinstance(event, Start | End | Total)
             return event
+
+    def _oldest_command(self) -> int:
+        for kinds in ((Total,), (Start, End)):
+            for place, event in enumerate(self._events):
+                if isinstance(event, kinds):
+                    return place
+        raise LookupError("no command waits")

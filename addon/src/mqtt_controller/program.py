@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 
 from mqtt_controller.announcer import Announcer
+from mqtt_controller.commands import End, Refused, Start, Total, parse_command
 from mqtt_controller.controller import Controller
 from mqtt_controller.displays import Display
-from mqtt_controller.inbox import MOST_COMMANDS, Command, Inbox, Stop
+from mqtt_controller.inbox import MOST_COMMANDS, Inbox, Stop
 from mqtt_controller.link import Link
 from mqtt_controller.poller import Cycle, Poller
 from mqtt_controller.readers import Reader
@@ -78,8 +79,8 @@ class Program:
             match event:
                 case Stop(error):
                     return error
-                case Command(payload):
-                    controller.command(payload)
+                case Start() | End() | Total():
+                    controller.obey(event)
                 case Cycle():
                     controller.cycle(event)
                 case None:
@@ -88,5 +89,8 @@ class Program:
             announcer.say_session()
 
     def _take_command(self, payload: bytes) -> None:
-        if not self._inbox.put_command(payload):
-            log.warning("Left out the oldest of %d messages on the command topic that wait", MOST_COMMANDS)
+        command = parse_command(payload)
+        if isinstance(command, Refused):
+            log.warning("Ignored a message on the command topic: %s", command.reason)
+        elif not self._inbox.put_command(command):
+            log.warning("Left out one of %d commands that wait", MOST_COMMANDS)
