@@ -309,6 +309,15 @@ def test_closing_ends_the_session(basket: Basket) -> None:
     assert basket.display.lines is None
 
 
+def test_a_display_that_changes_all_the_time_shows_the_last_at_the_end(basket: Basket) -> None:
+    basket.command("start")
+    for price in range(CHANGES_AT_ONCE + 1):
+        basket.command(f'{{"msg":"total","payload":{{"totalprice":{price}}}}}')
+    assert basket.display.lines != ("Total Price:", f"{CHANGES_AT_ONCE} 원")
+    basket.controller.close()
+    assert basket.display.lines is None
+
+
 EVERY_COMMAND = st.sampled_from([Start(), End()]) | st.builds(
     Total, st.decimals(0, LARGEST_TOTAL, places=4), st.none() | st.integers() | st.text(max_size=64)
 )
