@@ -378,7 +378,7 @@ async def test_a_topic_message_that_comes_again_after_its_delivery_is_dropped(br
         for sent in bridge.connection.take():
             sent.answer(0)
     # A reading that is only repeated is none, and one that was marked but never delivered is not either.
-    assert bridge.pipeline.transport.finished == 3
+    assert bridge.pipeline.transport.completion.finished == 3
     assert bridge.connection.acknowledged == [1, 2, 3, 4]
     assert bridge.skipped == {"duplicate": 1}
 
@@ -439,7 +439,7 @@ async def test_a_delivery_that_succeeds_at_last_is_no_dead_letter(bridge: Harnes
     bridge.connection.take()[0].answer(0)
     assert bridge.letters == []
     assert bridge.connection.acknowledged == [delivery]
-    assert bridge.pipeline.transport.retried == 1
+    assert bridge.pipeline.transport.failures.retried == 1
 
 
 async def test_values_of_a_device_without_transport_become_dead_letters(bridge: Harness) -> None:
@@ -453,13 +453,13 @@ async def test_a_flood_for_devices_without_transport_fills_no_disk(make: MakeHar
     deliveries = [bridge.envelope("SIG", "S", "x", f"u{number}") for number in range(100)]
     kept = len(bridge.letters)
     assert kept in range(5, 11)
-    assert bridge.pipeline.transport.not_kept == 100 - kept
+    assert bridge.pipeline.transport.failures.not_kept == 100 - kept
     # Nothing waits for what is not kept.
     assert len(bridge.connection.acknowledged) == 100 - kept
     for _, on_stored in bridge.letters:
         on_stored()
     assert sorted(bridge.connection.acknowledged) == deliveries
-    assert bridge.pipeline.transport.open == 0
+    assert bridge.pipeline.transport.completion.open == 0
 
 
 async def test_a_flood_of_what_the_broker_never_takes_fills_no_disk(make: MakeHarness) -> None:
@@ -469,7 +469,7 @@ async def test_a_flood_of_what_the_broker_never_takes_fills_no_disk(make: MakeHa
         bridge.envelope("7", "1", 5)
     kept = len(bridge.letters)
     assert kept in range(5, 11)
-    assert bridge.pipeline.transport.not_kept == 100 - kept
+    assert bridge.pipeline.transport.failures.not_kept == 100 - kept
 
 
 async def test_a_flood_of_rubbish_hides_no_delivery(make: MakeHarness) -> None:
@@ -557,7 +557,7 @@ async def test_keys_of_one_trace_are_deduplicated_each(ordered: Harness) -> None
     ordered.connection.take()[0].answer(0)
     assert ordered.connection.take() == []
     assert ordered.connection.acknowledged == [1, 2, 3]
-    assert ordered.pipeline.transport.open == 0
+    assert ordered.pipeline.transport.completion.open == 0
 
 
 async def test_messages_of_one_topic_keep_their_order_while_one_is_retried(bridge: Harness) -> None:
@@ -634,7 +634,7 @@ async def test_a_thousand_held_messages_of_one_trace_follow_at_qos_0(make: MakeH
     first.answer(0)
     assert [orjson.loads(each.payload)["v"] for each in ordered.connection.sent] == [str(n) for n in range(1000)]
     assert ordered.connection.acknowledged == [1, *range(100, 1100)]
-    assert (ordered.pipeline.transport.open, ordered.pipeline.transport.backlog) == (0, 0)
+    assert (ordered.pipeline.transport.completion.open, ordered.pipeline.transport.backlog) == (0, 0)
 
 
 async def test_a_resent_dead_letter_does_not_end_the_turn_of_its_trace(ordered: Harness) -> None:
@@ -693,9 +693,9 @@ async def _carry(payloads: list[bytes]) -> None:
     for stored in letters:
         stored()
     assert sorted(connection.acknowledged) == list(range(1, len(payloads) + 1))
-    assert pipeline.transport.open == 0
+    assert pipeline.transport.completion.open == 0
     assert pipeline.transport.in_flight == {}
-    assert pipeline.transport.finished + sum(pipeline.skipped().values()) == len(payloads)
+    assert pipeline.transport.completion.finished + sum(pipeline.skipped().values()) == len(payloads)
     pipeline.transport.close()
 
 
@@ -737,7 +737,7 @@ async def test_at_qos_0_too_a_connection_that_takes_nothing_loses_nothing(unansw
     await until(lambda: len(unanswered.connection.sent) == 2)
     assert unanswered.connection.acknowledged == [delivery]
     assert "u1" in unanswered.pipeline.deduplication.current
-    assert unanswered.pipeline.transport.open == 0
+    assert unanswered.pipeline.transport.completion.open == 0
 
 
 async def test_what_the_broker_never_takes_is_a_dead_letter_and_holds_up_nothing(unanswered: Harness) -> None:
@@ -764,7 +764,7 @@ async def test_an_envelope_that_the_broker_never_takes_is_a_dead_letter_of_each_
         assert bridge.connection.acknowledged == []
         on_stored()
     assert bridge.connection.acknowledged == [delivery]
-    assert bridge.pipeline.transport.open == 0
+    assert bridge.pipeline.transport.completion.open == 0
 
 
 async def test_what_waits_for_a_broker_that_then_never_takes_it_lets_the_others_go(unanswered: Harness) -> None:

@@ -183,7 +183,7 @@ async def test_identities_that_the_disk_does_not_take_keep_no_reading_from_being
     async with asyncio.timeout(10):
         while not connection.acknowledged:  # noqa: ASYNC110 -- it has no event
             await asyncio.sleep(0.001)
-    assert pipeline.transport.unwritten == 1
+    assert pipeline.transport.completion.unwritten == 1
     after_a_kill = Redeliveries(settings.broker.receive_maximum, tmp_path / "seen" / "redelivered.bin")
     after_a_kill.open()
     assert known(after_a_kill, 7)

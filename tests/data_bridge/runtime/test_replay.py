@@ -174,7 +174,7 @@ async def test_an_input_whose_delivery_is_refused_becomes_a_letter_of_that_deliv
 async def test_what_was_delivered_meanwhile_is_told_and_not_sent_again(tmp_path: Path) -> None:
     async with opened(tmp_path) as letters:
         letters.pipeline.input.receive_envelope("iot/ingress", envelope(5), 1)
-        assert await letters.pipeline.transport.drain(WAIT_SECONDS) == 0
+        assert await letters.pipeline.transport.completion.drain(WAIT_SECONDS) == 0
         letters.connection.take()
         assert await letters.replay(unusable(envelope(5))) == {"already_delivered": 1}
         assert letters.connection.take() == []

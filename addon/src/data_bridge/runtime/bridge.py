@@ -87,11 +87,11 @@ class Bridge:
             loaded.catalog,
             self._dead_letter,
             self._limited.rejections,
-            self._watch_message if settings.logging.level == "debug" else None,
+            _log_message if settings.logging.level == "debug" else None,
             self._report_reused_trace,
         )
         self._announcer = Announcer(
-            self._connection, self._topics, settings.name, settings.announcements, self._not_announced
+            self._connection, self._topics, settings.name, settings.announcements, self._limited.record_refusal
         )
         self._reporter.publish_with(self._announcer.event)
         self._reloader = CatalogReloader(
@@ -181,7 +181,8 @@ class Bridge:
         await self._commands.stop()
         # Letters of inputs too: one that is stored after the goodbye was never acknowledged, and comes again.
         seconds = self._settings.delivery.stop_timeout
-        undone, unstored = await asyncio.gather(self._pipeline.transport.drain(seconds), self._letters.drain(seconds))
+        completion = self._pipeline.transport.completion
+        undone, unstored = await asyncio.gather(completion.drain(seconds), self._letters.drain(seconds))
         if undone or unstored:
             _LOG.warning(
                 "stopped_with_open_messages",
@@ -296,11 +297,8 @@ class Bridge:
 
     def _dead_letter(self, letter: DeadLetter, on_stored: Callable[[], None]) -> None:
         self._letters.add(letter, on_stored)
-        target = f"{letter.device} {letter.object}" if letter.device else f"input of {letter.topic}"
-        self._limited.dead_letters.record(letter.reason, f"{target}: {letter.detail}")
+        self._limited.record_dead_letter(letter)
 
-    def _not_announced(self, topic: str, error: str) -> None:
-        self._limited.announcements.record("announcement_refused", f"{topic}: {error}")
 
-    def _watch_message(self, topic: str, payload: bytes) -> None:
-        _LOG.debug("received", topic=topic, bytes=len(payload), payload=payload[:200].decode(errors="replace"))
+def _log_message(topic: str, payload: bytes) -> None:
+    _LOG.debug("received", topic=topic, bytes=len(payload), payload=payload[:200].decode(errors="replace"))

@@ -65,19 +65,19 @@ class Metrics:
             "ts": round(time.time(), 3),
             "uptime": round(time.monotonic() - self._started),
             "received": self._pipeline.input.received,
-            "mapped": transport.mapped,
-            "delivered": transport.finished,
-            "retried": transport.retried,
+            "mapped": transport.completion.mapped,
+            "delivered": transport.completion.finished,
+            "retried": transport.failures.retried,
             "skipped": self._pipeline.skipped(),
             "dead_letters": self._letters.stored,
             "inputs_not_kept": self._pipeline.rejections.not_kept,
-            "deliveries_not_kept": transport.not_kept,
+            "deliveries_not_kept": transport.failures.not_kept,
             "dead_letters_dropped": self._letters.dropped,
-            "queue_depth": transport.open,
+            "queue_depth": transport.completion.open,
             "backlog": transport.backlog + self._letters.waiting,
             "latency_p50_ms": p50,
             "latency_p99_ms": p99,
-            "traces_not_written": transport.unwritten,
+            "traces_not_written": transport.completion.unwritten,
             "traces_reused": self._pipeline.input.reused_traces,
             "traces_remembered": len(self._pipeline.deduplication),
             "traces_forgotten_early": self._pipeline.deduplication.early_rotations,
@@ -92,7 +92,7 @@ class Metrics:
 
     def interval(self) -> dict[str, object]:
         """Return the numbers with the latencies since the last call."""
-        histogram = self._pipeline.transport.histogram
+        histogram = self._pipeline.transport.completion.histogram
         self._latencies = (_rounded(histogram.quantile(0.5)), _rounded(histogram.quantile(0.99)))
         histogram.reset()
         return self.now()
