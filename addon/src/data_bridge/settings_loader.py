@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from data_bridge.catalog.files import SettingsText
-from data_bridge.near_misses import did_you_mean
+from data_bridge.catalog.near_misses import did_you_mean
 from data_bridge.settings import ENVIRONMENT_PREFIX, Settings, SettingsError, complaint_at
 from data_bridge.yaml_documents import CatalogError, parse, read_text
 

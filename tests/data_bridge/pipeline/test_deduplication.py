@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_bridge.boot_clock import BootTime
 from data_bridge.damaged_files import DamagedFile, DamagedFileError
+from data_bridge.pipeline.deduplication.boot_clock import BootTime
 from data_bridge.pipeline.deduplication.trace_files import GenerationFiles
 from data_bridge.pipeline.deduplication.traces import Deduplication
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from data_bridge.boot_clock import BootTime
+from data_bridge.pipeline.deduplication.boot_clock import BootTime
 from data_bridge.runtime.health import STALE_SECONDS, Health, read_health, write_health
 
 NOW = BootTime("this-boot", 1000.0)

@@ -10,8 +10,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from data_bridge.catalog.findings import Findings
+from data_bridge.catalog.near_misses import did_you_mean, nearest
 from data_bridge.catalog.schema import DeviceEntry, DeviceFile, Devices, MappingRule, ObjectEntry, Objects
-from data_bridge.near_misses import did_you_mean, nearest
 from data_bridge.own_topics import OwnTopics
 from data_bridge.yaml_documents import CatalogError, Node, parse, read_text
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from data_bridge.catalog.casts import ValueType
-from data_bridge.near_misses import did_you_mean
+from data_bridge.catalog.near_misses import did_you_mean
 
 _FILE = Path(__file__).with_suffix(".json")
 

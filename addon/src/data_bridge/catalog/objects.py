@@ -11,9 +11,9 @@ from data_bridge.catalog.findings import Findings, Location
 from data_bridge.catalog.home_assistant_classes import Misfit, misfits
 from data_bridge.catalog.model import CatalogObject
 from data_bridge.catalog.name_templates import NameTemplates
+from data_bridge.catalog.near_misses import did_you_mean
 from data_bridge.catalog.rules import ReadRule
 from data_bridge.catalog.schema import ObjectEntry, Presentation
-from data_bridge.near_misses import did_you_mean
 
 _NUMBERS = (ValueType.INTEGER, ValueType.FLOAT)
 _KEYS = tuple(Presentation.model_fields)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import orjson
 
 from data_bridge.catalog.casts import Value
-from data_bridge.near_misses import did_you_mean
+from data_bridge.catalog.near_misses import did_you_mean
 
 type PayloadTemplate = Callable[[Value, str], bytes]
 """encode(value, trace_id) -> payload"""

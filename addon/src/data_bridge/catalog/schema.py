@@ -9,8 +9,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from communicator.topics import check_filter, check_topic
 from data_bridge.catalog.casts import SPELLINGS, ValueType
 from data_bridge.catalog.json_path import parse_path
+from data_bridge.catalog.near_misses import did_you_mean, nearest
 from data_bridge.catalog.payload_templates import check_payload
-from data_bridge.near_misses import did_you_mean, nearest
 
 
 def _value_type(value: object) -> ValueType:

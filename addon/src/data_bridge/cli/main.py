@@ -21,13 +21,13 @@ from data_bridge.cli.dead_letters import list_letters, purge_letters, replay_let
 from data_bridge.cli.exit_codes import FAILED, FINDING, OK
 from data_bridge.cli.output import OutputError, checked_output, complain, discard
 from data_bridge.damaged_files import DamagedFile, DamagedFileError, DamagedFiles
-from data_bridge.dead_letters.letter import letter_reason
 from data_bridge.dead_letters.store import DeadLetterStoreError
 from data_bridge.logs import configure_logging
 from data_bridge.pipeline.explain import Skipped, explain
 from data_bridge.pipeline.resolver import compile_catalog
 from data_bridge.pipeline.ways import Ways
 from data_bridge.runtime.bridge import Bridge
+from data_bridge.runtime.commands import letter_reason
 from data_bridge.runtime.data_directory import DataDirectory, DataDirectoryError
 from data_bridge.runtime.health import read_health
 from data_bridge.runtime.mqtt import check_connection

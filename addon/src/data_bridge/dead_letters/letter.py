@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from data_bridge.near_misses import did_you_mean
 from data_bridge.reasons import Reason
 
 
@@ -51,19 +50,6 @@ class DeadLetter:
     # The number of a stored letter that failed again: it replaces that letter.
     number: int | None = None
     origin: Origin = Origin()
-
-
-def letter_reason(word: str) -> Reason:
-    """Return the reason that a word names.
-
-    Raises:
-        ValueError: there is no such reason; it names those that there are.
-    """
-    try:
-        return Reason(word)
-    except ValueError:
-        known = ", ".join(sorted(Reason))
-        raise ValueError(f"there is no reason {word[:80]!r}{did_you_mean(word, Reason)}; there are {known}") from None
 
 
 type DeadLetterSink = Callable[[DeadLetter, Callable[[], None]], None]

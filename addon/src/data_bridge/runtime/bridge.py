@@ -13,8 +13,7 @@ from data_bridge.damaged_files import DamagedFile, DamagedFiles, check_file
 from data_bridge.dead_letters.letter import DeadLetter
 from data_bridge.dead_letters.store import DeadLetterStore
 from data_bridge.dead_letters.writer import DeadLetterWriter
-from data_bridge.log_file import reopen_log_files
-from data_bridge.logs import get_logger
+from data_bridge.logs import get_logger, reopen_log_files
 from data_bridge.pipeline.pipeline import Pipeline
 from data_bridge.pipeline.ways import Ways
 from data_bridge.reasons import Reason

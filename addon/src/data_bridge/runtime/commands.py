@@ -12,14 +12,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from data_bridge.catalog.casts import CastError, DigitsLostError, Raw, Value, as_written, prepare_cast
 from data_bridge.catalog.model import CatalogObject
-from data_bridge.dead_letters.letter import letter_reason
+from data_bridge.catalog.near_misses import did_you_mean
 from data_bridge.dead_letters.store import DeadLetterStoreError, StoredDeadLetter
 from data_bridge.dead_letters.writer import DeadLetterWriter
 from data_bridge.logs import get_logger
-from data_bridge.near_misses import did_you_mean
 from data_bridge.pipeline.explain import explain
 from data_bridge.pipeline.pipeline import Pipeline
 from data_bridge.pipeline.resolver import Fanout, make_fanout
+from data_bridge.reasons import Reason
 from data_bridge.runtime.replay import Replay
 from data_bridge.settings import Settings
 
@@ -30,6 +30,19 @@ _MOST_REPLAYED = 1000
 
 class CommandError(Exception):
     """A command that cannot be carried out; its text is the answer."""
+
+
+def letter_reason(word: str) -> Reason:
+    """Return the reason that a word names.
+
+    Raises:
+        ValueError: there is no such reason; it names those that there are.
+    """
+    try:
+        return Reason(word)
+    except ValueError:
+        known = ", ".join(sorted(Reason))
+        raise ValueError(f"there is no reason {word[:80]!r}{did_you_mean(word, Reason)}; there are {known}") from None
 
 
 # The integers of SQLite.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import orjson
 
-from data_bridge.boot_clock import BootTime, boot_time
 from data_bridge.damaged_files import reason_of
 from data_bridge.files import write_atomically
+from data_bridge.pipeline.deduplication.boot_clock import BootTime, boot_time
 
 INTERVAL_SECONDS = 5.0
 # A bridge that has not written for this time hangs or has ended.

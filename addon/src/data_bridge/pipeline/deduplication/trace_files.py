@@ -14,9 +14,9 @@ from typing import BinaryIO
 
 import orjson
 
-from data_bridge.boot_clock import BootTime, boot_time
 from data_bridge.damaged_files import DamagedFile, DamagedFileError, read_json, reason_of, unreadable
 from data_bridge.files import make_private_folder, private, write_atomically
+from data_bridge.pipeline.deduplication.boot_clock import BootTime, boot_time
 
 # seen-12-1732190000.txt: the twelfth, begun at that Unix time.
 _NAME = re.compile(r"seen-(\d{1,18})-(\d{1,18})\.txt")
