@@ -38,7 +38,7 @@ INPUT_REASONS = frozenset(Reason) - {
     Reason.CLEARED,
     Reason.RETAINED,
 }
-"""Why an input may be skipped: what `dead_letters.keep` may name."""
+"""The reasons to skip an input, and the names that `dead_letters.keep` takes."""
 
 LOSES_DATA = INPUT_REASONS - {Reason.NULL_VALUE}
 """Those for which something is lost that the source said: null is the word for nothing."""

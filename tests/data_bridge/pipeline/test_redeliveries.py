@@ -94,7 +94,7 @@ def test_a_damaged_ring_is_told(tmp_path: Path, damage: str) -> None:
         "largest": (2**64 - 1).to_bytes(8, "little") + data[8:],
     }
     path.write_bytes(damaged[damage])
-    with pytest.raises(DamagedFileError, match="it holds no ring of what was delivered"):
+    with pytest.raises(DamagedFileError, match="it holds no ring of delivered messages"):
         opened(path, 5)
 
 

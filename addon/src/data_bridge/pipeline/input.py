@@ -68,7 +68,7 @@ class Input:
         self._redeliveries = redeliveries
 
     def handlers(self, topic: str, ways: Iterable[Way]) -> list[MessageHandler]:
-        """Return what takes the messages of a topic, one handler for each of its ways."""
+        """Return the handlers of a topic, one for each of its ways."""
         return [
             self.receive_envelope if isinstance(way, EnvelopeWay) else self._topic_handler(way, topic) for way in ways
         ]
@@ -105,7 +105,7 @@ class Input:
     def _short_handler(self, way: TopicWay, fanout: Fanout, seed: int, receive: MessageHandler) -> MessageHandler:
         """Return the handler of the everyday topic: one rule leads to one fanout, with QoS 1.
 
-        It does what `receive` does, in fewer steps, and leaves to it the message that is no use or was sent before.
+        It does the work of `receive` in fewer steps, and leaves to it the message that is no use or was sent before.
         """
         maximum, transmission, redeliveries = self._maximum, self._transmission, self._redeliveries
         read, deliver, ordered = way.rules[0].read, self._transport.deliver_topic, self._mapping.topics_ordered

@@ -48,7 +48,7 @@ class Mapping:
         ack_token: int,
         started: int,
     ) -> None:
-        """Map the payload of an envelope, EnvelopeWay.map in fewer steps; what it is is found out by trying."""
+        """Map the payload of an envelope, EnvelopeWay.map in fewer steps; its type is found out by trying."""
         try:
             rule = self._rules[body["Equip.Tag"] + "\x1f" + body["Message.ID"]]  # envelope_key() without the call
             value = rule.cast(body["VALUE"])
@@ -78,7 +78,7 @@ class Mapping:
     def map_topic(
         self, way: TopicWay, topic: str, payload: bytes, ack_token: int, started: int, packet: int, digest: int
     ) -> None:
-        """Map what topic rules find in a message; one that fails does not stop the others."""
+        """Map the values that topic rules find in a message; one that fails does not stop the others."""
         mapped = way.map(way.open(payload), payload)
         if not mapped.found:
             self._reject(mapped.missed[0].refusal, Incoming(topic, payload, ack_token, way.origin))

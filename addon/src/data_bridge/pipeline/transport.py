@@ -1,4 +1,4 @@
-"""The transport layer: sends what was mapped, and answers for every message until its last delivery is safe."""
+"""The transport layer: sends the mapped values, and answers for every message until its last delivery is safe."""
 
 from collections.abc import Callable, Sequence
 from time import perf_counter_ns
@@ -192,7 +192,7 @@ class Transport:
 
         `digest` is that of the message, and `packet` its packet identifier: a message without an identity has both when
         it is sent again. One without a trace id waits for those before it of the same `topic`, if that is given.
-        `parts` are letters of what the message held besides: it is done when they are stored too.
+        `parts` are letters of the rest of the message: it is done when they are stored too.
         """
         remaining = sum(len(fanout.outputs) for fanout, _ in mapped) + len(parts)
         message = InFlightMessage(identity, trace_id, ack_token, started, remaining, digest)

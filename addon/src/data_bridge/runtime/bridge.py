@@ -75,11 +75,7 @@ class Bridge:
             )
         )
         self._limited = LimitedReports(self._reporter.publish)
-        letters = settings.dead_letters
-        store = self._damaged.run(
-            lambda: DeadLetterStore(settings.dead_letter_path, letters.maximum_entries, letters.maximum_bytes)
-        )
-        self._letters = DeadLetterWriter(store, _LOG, self._damaged)
+        self._letters = DeadLetterWriter(self._damaged.run(lambda: _open_store(settings)), _LOG, self._damaged)
         self._pipeline = Pipeline(
             self._connection,
             settings,
@@ -139,7 +135,7 @@ class Bridge:
             _LOG.info("starting", version=VERSION, bridge_id=self._settings.bridge_id)
             self._reloader.report_loaded()
             self._set_wanted(self._pipeline.ways)
-            # Before the connection: a session that was kept sends what waits at once, and it must find its handlers.
+            # Before the connection: a kept session sends its queued messages at once, and they need their handlers.
             self._retained.listen()
             self._broker_watch.listen()
             self._commands.listen(self._topics.command)
@@ -148,7 +144,7 @@ class Bridge:
                 return
             self._commands.start()
             self._begin_periodic_tasks()
-            # What was made up to here lives as long as the process: the collector need not look at it again.
+            # Objects made up to here live as long as the process: the collector need not look at them again.
             gc.collect()
             gc.freeze()
             await self._stopping.wait()
@@ -175,7 +171,7 @@ class Bridge:
         return False
 
     async def _end(self) -> None:
-        """Take no more input, wait for what is under way, say goodbye, and close everything."""
+        """Take no more input, wait for the messages in flight, say goodbye, and close everything."""
         self._connection.pause()
         await self._commands.stop()
         # Letters of inputs too: one that is stored after the goodbye was never acknowledged, and comes again.
@@ -183,12 +179,8 @@ class Bridge:
         completion = self._pipeline.transport.completion
         undone, unstored = await asyncio.gather(completion.drain(seconds), self._letters.drain(seconds))
         if undone or unstored:
-            _LOG.warning(
-                "stopped_with_open_messages",
-                count=undone,
-                dead_letters_waiting=unstored,
-                note="unacknowledged input is sent again",
-            )
+            note = "unacknowledged input is sent again"
+            _LOG.warning("stopped_with_open_messages", count=undone, dead_letters_waiting=unstored, note=note)
         await self._periodic.stop()
         self._announce_states(last=True)
         self._limited.flush(everything=True)
@@ -197,7 +189,7 @@ class Bridge:
         was_connected = self._link.connected
         await self._link.disconnect()
         if was_connected:
-            # The broker read our goodbye after what each connection begins with.
+            # The broker has read our goodbye after the first messages of each connection.
             self._note_filters(self._filters.end_stale)
         self._pipeline.transport.close()
         await self._letters.close()
@@ -239,7 +231,7 @@ class Bridge:
         self._note_filters(lambda: self._filters.set_wanted(ways.table.subscribed))
 
     def _forget_answers(self, ways: Ways) -> None:
-        """Forget what the broker answered to subscriptions that have ended."""
+        """Forget the SUBACKs of subscriptions that have ended."""
         self._broker_watch.keep([*ways.table.subscribed, self._topics.command])
 
     def _note_filters(self, note: Callable[[], None]) -> None:
@@ -284,7 +276,7 @@ class Bridge:
         _LOG.debug("metrics", **metrics)
 
     def _announce_again(self) -> None:
-        # Without retained messages only those who are there hear what is said.
+        # Without retained messages an announcement reaches present subscribers only.
         if self._link.connected and ProblemType.BROKER_WITHOUT_RETAINED in self._problems:
             self._announcer.announce(self._pipeline.states.values())
 
@@ -301,3 +293,8 @@ class Bridge:
 
 def _log_message(topic: str, payload: bytes) -> None:
     _LOG.debug("received", topic=topic, bytes=len(payload), payload=payload[:200].decode(errors="replace"))
+
+
+def _open_store(settings: Settings) -> DeadLetterStore:
+    limits = settings.dead_letters
+    return DeadLetterStore(settings.dead_letter_path, limits.maximum_entries, limits.maximum_bytes)

@@ -17,7 +17,7 @@ class LimitedReports:
         self._announcements = LimitedLog(self._report_announcement)
 
     def flush(self, *, everything: bool = False) -> None:
-        """Report what is overdue, or `everything` that was not reported yet."""
+        """Report the overdue rejections, or with `everything` all that were not reported yet."""
         for each in (self.rejections, self._dead_letters, self._announcements):
             each.flush(everything=everything)
 

@@ -16,7 +16,7 @@ from data_bridge.runtime.problems import Problems
 
 @dataclass(frozen=True, slots=True)
 class BrokerMetrics:
-    """The numbers of the connection, and what a person must act on."""
+    """The numbers of the connection, and the problems that need a person."""
 
     connection: MQTTProtocol
     watch: BrokerWatch

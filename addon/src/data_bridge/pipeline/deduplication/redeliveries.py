@@ -138,5 +138,5 @@ def _read(path: Path) -> list[tuple[int, int, bytes]]:
     slots, rest = divmod(len(data), _RECORD.size)
     records = [] if rest else [each for each in enumerate(_RECORD.iter_unpack(data)) if each[1][0]]
     if rest or any(number > _LARGEST_NUMBER or number % slots != place for place, (number, _, _) in records):
-        raise DamagedFileError(path, "it holds no ring of what was delivered")
+        raise DamagedFileError(path, "it holds no ring of delivered messages")
     return sorted(record for _, record in records)

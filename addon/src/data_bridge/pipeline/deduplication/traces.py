@@ -12,7 +12,7 @@ _FREED_AT_ONCE = 2_000
 
 
 type Digests = dict[str, int | None]
-"""Identities with the digests of their messages, in memory only: None for what an earlier process delivered"""
+"""Identities with the digests of their messages, in memory only: None for messages of an earlier process"""
 
 
 class Deduplication:
@@ -23,7 +23,7 @@ class Deduplication:
     comes early. Turns follow a clock that nobody sets.
 
     With `files` every identity is also written to the file of its generation, so that a bridge that was killed still
-    knows what it had delivered, and for how long. They are not synced: they survive the process, and for the most part
+    knows the delivered messages, and for how long. They are not synced: they survive the process, and for the most part
     a power cut.
     """
 
@@ -66,7 +66,7 @@ class Deduplication:
         return len(self.current) + len(self.previous)
 
     def open(self) -> tuple[DamagedFile, ...]:
-        """Read what an earlier process left, and begin to write; before the first message, and best on a thread.
+        """Read the files of an earlier process, and begin to write; before the first message, and best on a thread.
 
         Return the files that were cut off.
 
@@ -137,7 +137,7 @@ class Deduplication:
             self._files.append(identities)
 
     def close(self) -> None:
-        """Write what is left and close the file."""
+        """Write the rest and close the file."""
         with contextlib.suppress(OSError, ValueError):
             self.write()
         if self._files is not None:

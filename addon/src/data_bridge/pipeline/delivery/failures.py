@@ -11,7 +11,7 @@ from data_bridge.reasons import Reason
 
 
 class Failures:
-    """Retries what the broker refused up to `tries` times, `backoff` seconds after the first and twice as long each.
+    """Retries refused deliveries up to `tries` times, `backoff` seconds after the first and twice as long each.
 
     `send` sends an attempt again, `done` is called for a delivery that needs no answer any more.
     """
@@ -52,7 +52,7 @@ class Failures:
         self._delayed_calls.later(self._backoff * 2 ** (number - 1), lambda: self._send(again))
 
     def given_up(self, attempt: DeliveryAttempt) -> bool:
-        """Make a dead letter of what the connection did not take, if the broker never will; False if it may later.
+        """Make a dead letter of a delivery that the broker will never take; False if it may later.
 
         At QoS 1 the refusal is its answer; at QoS 0 it would wait for ever, and all input with it.
         """
@@ -64,7 +64,7 @@ class Failures:
         return True
 
     def impossible(self, attempt: DeliveryAttempt, reason: Reason, detail: str) -> None:
-        """Make a dead letter of what no try can deliver, or only count it: no answer of a broker slows a flood down."""
+        """Make a dead letter of an undeliverable value, or only count it: no answer of a broker slows a flood down."""
         message = attempt[0]
         if message.requested or self._limiter.admits(reason, len(attempt[2]), message.ack_token):
             self._give_up(attempt, reason, detail)

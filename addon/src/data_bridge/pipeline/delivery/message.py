@@ -9,7 +9,7 @@ from data_bridge.pipeline.resolver import Fanout, Output
 
 @dataclass(slots=True)
 class Extras:
-    """What few messages have; see the methods of InFlightMessage that set it."""
+    """The fields of few messages; see the methods of InFlightMessage that set them."""
 
     requested: bool = False
     letter: tuple[int, int] | None = None
@@ -22,7 +22,7 @@ class InFlightMessage:
     """A message with deliveries in flight.
 
     One without an identity may have the packet identifier by which, with its digest, it is known when the broker sends
-    it again (0: none), and the `topic` that it has acquired. What few messages have is in `extras`.
+    it again (0: none), and the `topic` that it has acquired. The fields of few messages are in `extras`.
     """
 
     __slots__ = (
