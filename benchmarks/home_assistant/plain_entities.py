@@ -29,8 +29,8 @@ _LINES = (
 SILENT_SECONDS = 15 * 60
 
 
-def write_entities(directory: Path, baskets: int, full: int, prices: dict[str, int]) -> dict[str, object]:
-    """Return the configuration of `baskets` baskets, the first `full` of them with their dispensable entities."""
+def write_entities(directory: Path, baskets: int, listed: int, full: int, prices: dict[str, int]) -> dict[str, object]:
+    """Return the configuration of baskets, the first `listed` with their contents, `full` with dispensable entities."""
     (directory / "custom_templates").mkdir()
     names = {code: product_name(code) for code in prices}
     (directory / "custom_templates" / "prices.jinja").write_text(
@@ -40,6 +40,8 @@ def write_entities(directory: Path, baskets: int, full: int, prices: dict[str, i
     for number in range(baskets):
         for platform, entities in _basket(number).items():
             mqtt[platform] += entities
+        if number < listed:
+            mqtt["sensor"].append(_contents_sensor(number))
         if number < full:
             for platform, entities in _dispensable(number).items():
                 mqtt[platform] += entities
@@ -107,13 +109,6 @@ def _basket(number: int) -> dict[str, list[Entity]]:
             ),
             _entity(
                 number,
-                "contents",
-                "{{ value_json.list | count }}",
-                json_attributes_topic=topic,
-                json_attributes_template=_LINES,
-            ),
-            _entity(
-                number,
                 "items",
                 "{{ value_json.list.values() | sum }}",
                 state_class="measurement",
@@ -140,6 +135,16 @@ def _basket(number: int) -> dict[str, list[Entity]]:
             _button(number, "end", '{"msg":"end"}'),
         ],
     }
+
+
+def _contents_sensor(number: int) -> Entity:
+    return _entity(
+        number,
+        "contents",
+        "{{ value_json.list | count }}",
+        json_attributes_topic=f"plain/{number}/update",
+        json_attributes_template=_LINES,
+    )
 
 
 def _dispensable(number: int) -> dict[str, list[Entity]]:
