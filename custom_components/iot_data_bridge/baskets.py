@@ -160,7 +160,7 @@ class Baskets(DeviceCollection):
         for device in self.by_root.values():
             basket = device.basket
             # After a start a display shows 0.
-            if basket.active and basket.total not in (basket.shown_total or 0, device.sent_total):
+            if basket.active and basket.total not in (basket.shown_total or 0, self._commander.sent_total(device)):
                 self._commander.queue_total(device)
 
     @callback
@@ -289,7 +289,7 @@ class Baskets(DeviceCollection):
         if kinds:
             self._site.site.turn_day(dt_util.as_local(now.utc))
         if EventKind.SESSION_STARTED in kinds:
-            device.sent_total = None
+            self._commander.forget_sent_total(device)
             self._site.site.count_start()
         if EventKind.SESSION_ENDED in kinds:
             events = self._sessions.end(device, events, started, shown_total, now)

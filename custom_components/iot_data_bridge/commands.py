@@ -93,7 +93,7 @@ class BasketCommander:
         """
         total, payload = total_command(device, total_price)
         await self._async_publish(device, payload)
-        device.sent_total = total
+        self._subscriptions.sent_totals[device.key] = total
         return total
 
     @callback
@@ -106,6 +106,15 @@ class BasketCommander:
             self._sending = self._entry.async_create_background_task(
                 self._hass, self._async_send_totals(), "iot_data_bridge running totals", eager_start=False
             )
+
+    def sent_total(self, device: BasketDevice) -> Decimal | None:
+        """Return the total that the broker took last in a basket's session; its echo may be lost."""
+        return self._subscriptions.sent_totals.get(device.key)
+
+    @callback
+    def forget_sent_total(self, device: BasketDevice) -> None:
+        """Take a new session's display as showing no total."""
+        self._subscriptions.sent_totals.pop(device.key, None)
 
     @callback
     def discard_total(self, device: BasketDevice) -> None:

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from functools import partial
 from typing import Any, Protocol
 
@@ -112,8 +111,6 @@ class BasketDevice(FieldDevice):
                 via_device_id=site_device_id,
             ),
         )
-        # The total that the broker took last in this session; its echo may be lost with the connection.
-        self.sent_total: Decimal | None = None
         self.basket = basket
         self.currency = currency
         # The keys of the entities that are registered disabled.

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from decimal import Decimal
 
 from homeassistant.components import mqtt
 from homeassistant.components.mqtt import ReceiveMessage
@@ -38,6 +39,8 @@ class SiteSubscriptions:
 
     Attributes:
         complete: whether no message can have been missed since the last call of `deliver_to`.
+        sent_totals: the totals that the broker took last, by the keys of the baskets; they outlive a reload as the
+            messages do, since an echo that is under way comes after it.
     """
 
     def __init__(self, hass: HomeAssistant, topics: SiteTopics) -> None:
@@ -55,6 +58,7 @@ class SiteSubscriptions:
         self._confirmed = asyncio.Event()
         self._closed = False
         self.complete = False
+        self.sent_totals: dict[str, Decimal] = {}
 
     async def async_open(self, earlier: SiteSubscriptions | None = None) -> None:
         """Subscribe, and take the place of `earlier` without missing a message."""
@@ -68,6 +72,7 @@ class SiteSubscriptions:
         await self._async_subscribe()
         if earlier is not None:
             self.complete = earlier.complete
+            self.sent_totals = earlier.sent_totals
             for channel, message in earlier.close():
                 self._hold(channel, message)
 
