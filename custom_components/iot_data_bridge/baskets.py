@@ -267,7 +267,7 @@ class Baskets(DeviceCollection):
         device = self._device(message.topic[:-_COMMAND_TAIL])
         self._apply(device, partial(device.basket.apply_command, command))
         if not device.basket.active:
-            # An end of no session is nobody's; of one that still runs, the basket has to say so.
+            # An end of no session is not recorded; of one that still runs, the basket has to say so.
             device.sent_end.withdraw()
 
     @callback

@@ -33,7 +33,7 @@ class PriceRepairs:
             self._list_missing = list_missing
             self._set(PRICE_LIST_EMPTY, None, shown=list_missing)
         if unpriced or self._unpriced:
-            # A repair that somebody may be reading stays.
+            # A repair that a user may be reading stays.
             stay = [code for code in unpriced if code in self._unpriced]
             new = [code for code in unpriced if code not in self._unpriced]
             wanted = frozenset([*stay, *new][:MOST_UNPRICED])

@@ -322,7 +322,7 @@ class RevenueSensor(ValueEntity[tuple[Decimal, datetime]], SensorEntity):
 
 
 class ProblemReasonSensor(ValueEntity[tuple[Problem, ...]], SensorEntity):
-    """Why a basket needs somebody: the most urgent reason as the state, all of them as an attribute."""
+    """Why a basket needs attention: the most urgent reason as the state, all of them as an attribute."""
 
     _attr_device_class = SensorDeviceClass.ENUM
     _unrecorded_attributes = frozenset({"reasons"})

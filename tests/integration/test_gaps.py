@@ -119,7 +119,7 @@ async def test_a_total_of_uncertain_contents_is_flagged_or_refused(
         assert isinstance(baskets := response["baskets"], Mapping)
         assert isinstance(basket := baskets["basket/1"], Mapping)
         assert (basket["shown_total"], basket["contents_uncertain"]) == (10800, True)
-    # A total that is given is nobody's computation.
+    # A given total is not computed.
     await hass.services.async_call(DOMAIN, "total", {**target, "total_price": 500}, blocking=True)
     assert '"totalprice":500' in mqtt_mock.async_publish.call_args.args[1]
 

@@ -130,7 +130,7 @@ class Link:
 
     def _take_command(self, message: ReceivedMessage) -> None:
         if message.retain:
-            # It may be of yesterday: a session that begins with it is nobody's.
+            # It may be of yesterday, and would begin a session without a customer.
             log.warning(
                 "Ignored a retained message on %s, left there by some server; an empty retained message clears it",
                 message.topic,

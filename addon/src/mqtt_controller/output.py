@@ -1,6 +1,6 @@
-"""The program's words: standard streams that may be closed, full or read by nobody, and a log that a flood cannot fill.
+"""The program's words: standard streams that may be closed, full or unread, and a log that a flood cannot fill.
 
-A write to a full pipe waits until somebody reads it, and the basket would wait with it. So a thread of its own writes,
+A write to a full pipe waits for its reader, and the basket would wait with it. So a thread of its own writes,
 and a text for which there is no room is left out.
 """
 
@@ -18,7 +18,7 @@ from typing import override
 from mqtt_controller.allowance import Allowance
 
 MOST_WAITING_BYTES = 262_144
-# How long the program's end waits for somebody to read its last words.
+# How long the program's end waits for a reader of its last words.
 LAST_WORDS_SECONDS = 1.0
 # A line of the log, its numbers and names aside, may come so often at once, and then so often a second.
 LINES_AT_ONCE = 20

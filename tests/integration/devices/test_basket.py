@@ -349,7 +349,7 @@ def test_silence_is_counted_from_when_somebody_listens(basket: Basket) -> None:
     basket.apply_command(START, NOON)
     opening = NOON + timedelta(hours=9)
     assert not basket.check_timeouts(opening + timedelta(minutes=15), opening)
-    assert not basket.check_timeouts(opening + timedelta(minutes=15), None)  # nobody listens
+    assert not basket.check_timeouts(opening + timedelta(minutes=15), None)  # no subscription
     assert basket.check_timeouts(opening + timedelta(minutes=16), opening)
     assert problems(basket) == (Problem.SILENT,)
 

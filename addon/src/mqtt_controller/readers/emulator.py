@@ -110,7 +110,7 @@ class ReaderEmulator:
         for descriptor in (self._host, self._device, self._wake_read, self._wake_write):
             os.close(descriptor)
         self._host = self._device = None
-        with contextlib.suppress(OSError):  # somebody else has taken the link's place
+        with contextlib.suppress(OSError):  # another file has taken the link's place
             self._unlink()
 
     def _unlink(self) -> None:

@@ -157,7 +157,7 @@ class Session:
     ) -> bool:
         if lowered.qos or not prepared.qos:
             return self.publish(lowered, payload, settled, token)
-        # Nobody will confirm it: sent is all that can be known.
+        # No acknowledgement follows: sent is all that can be known.
         if not self.publish(lowered, payload, None, None):
             return False
         self._settle(OutgoingMessage(lowered, payload, settled, token), 0)

@@ -122,7 +122,7 @@ class Subscriptions:
         return subscription
 
     def close(self, topic_filter: str, callback: Callable[..., None] | None = None) -> bool:
-        """Remove one callback, handler or observer of a filter, or all; True when nobody is left who wants it.
+        """Remove one callback, handler or observer of a filter, or all; True when no subscriber is left.
 
         What the routing table wants stays.
         """
